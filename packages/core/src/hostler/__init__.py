@@ -1,0 +1,1 @@
+"""Pre-fork application server for Python with pluggable workers, protocols and services."""

@@ -1,0 +1,1 @@
+"""Dirty arbiters for hostler: a pool of stateful workers for heavy work."""

@@ -1,0 +1,1 @@
+"""statsd metrics for hostler, as gunicorn sends them."""

@@ -1,0 +1,1 @@
+"""Conformance kit for hostler's workers, protocols and services."""

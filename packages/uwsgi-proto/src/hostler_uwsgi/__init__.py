@@ -1,0 +1,1 @@
+"""The uWSGI protocol for hostler, behind nginx."""

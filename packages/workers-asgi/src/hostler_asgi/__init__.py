@@ -1,0 +1,1 @@
+"""ASGI worker for hostler: HTTP, WebSocket and lifespan."""

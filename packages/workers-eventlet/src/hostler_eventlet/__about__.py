@@ -1,0 +1,3 @@
+"""The version of hostler-eventlet, read by hatch."""
+
+__version__ = "0.1.0"

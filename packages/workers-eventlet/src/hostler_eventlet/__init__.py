@@ -1,0 +1,1 @@
+"""eventlet worker for hostler (deprecated from its birth)."""

@@ -1,0 +1,1 @@
+"""gevent worker for hostler."""

@@ -1,0 +1,1 @@
+"""Thread worker for hostler."""
