@@ -1,0 +1,73 @@
+"""The public face for plugin authors: everything a worker, protocol, service, logger or reloader needs.
+
+A plugin package imports this module (with `hostler.settings` and `hostler.errors`) and nothing else of
+ours. What stands here is kept for a whole major of `API`.
+"""
+
+from __future__ import annotations
+
+from hostler._contexts import (
+    AccessLine,
+    Bound,
+    Hooks,
+    Listener,
+    Logger,
+    ServiceContext,
+    ServiceSetup,
+    WorkerContext,
+)
+from hostler._values import API, LoggerType, Plugin, ProtocolType, ReloaderType, ServiceType, WorkerType
+from hostler.http import (
+    Address,
+    Connection,
+    Data,
+    End,
+    Event,
+    Gone,
+    Head,
+    Headers,
+    Limits,
+    Opening,
+    Policy,
+    ProtocolError,
+    Request,
+    ResponseError,
+    Switch,
+    Transport,
+    Waiting,
+)
+
+__all__ = [
+    "API",
+    "AccessLine",
+    "Address",
+    "Bound",
+    "Connection",
+    "Data",
+    "End",
+    "Event",
+    "Gone",
+    "Head",
+    "Headers",
+    "Hooks",
+    "Limits",
+    "Listener",
+    "Logger",
+    "LoggerType",
+    "Opening",
+    "Plugin",
+    "Policy",
+    "ProtocolError",
+    "ProtocolType",
+    "ReloaderType",
+    "Request",
+    "ResponseError",
+    "ServiceContext",
+    "ServiceSetup",
+    "ServiceType",
+    "Switch",
+    "Transport",
+    "Waiting",
+    "WorkerContext",
+    "WorkerType",
+]
