@@ -80,6 +80,19 @@ class Hooks(Protocol):
     post_request: Any
 
 
+class WorkerStatus(Protocol):
+    """This worker's counters in the shared page; the driver sets them."""
+
+    requests: int
+    """Requests answered since the worker began."""
+    active: int
+    """Requests in service."""
+    connections: int
+
+    def fewest_elsewhere(self) -> int:
+        """The least number of connections that another ready worker of this server holds; -1 when it is alone."""
+
+
 class WorkerContext(Protocol):
     """Everything a worker may know. It installs no signal handler, drops no privilege, reads no environment."""
 
@@ -127,8 +140,7 @@ class WorkerContext(Protocol):
     def post_request(self, request: Any, environ: Any, response: Any) -> None:
         """Call the user's hook with as many of its arguments as it takes; errors are logged."""
 
-    status: Any
-    """Counters in the shared page: `.requests` (total), `.active` (in service), `.connections`; set by the driver."""
+    status: WorkerStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from hostler._contexts import (
     ServiceContext,
     ServiceSetup,
     WorkerContext,
+    WorkerStatus,
 )
 from hostler._values import API, LoggerType, Plugin, ProtocolType, ReloaderType, ServiceType, WorkerType
 from hostler.http import (
@@ -69,5 +70,6 @@ __all__ = [
     "Transport",
     "Waiting",
     "WorkerContext",
+    "WorkerStatus",
     "WorkerType",
 ]

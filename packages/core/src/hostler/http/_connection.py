@@ -63,9 +63,15 @@ class Connection(Protocol):
     """Close without the linger that lets the peer read an answer (nothing was answered)."""
     multiplexed: bool
     """Several requests may be in service at once."""
+    held: bool
+    """Bytes received earlier were kept back and can go on now (a pipelined request after `end`, credit after
+    `taken`): the driver calls `resume()`."""
 
     def receive(self, data: bytes) -> Sequence[Event]:
         """Take bytes of the peer; `b""` means that it has finished sending. Never raises for bad input."""
+
+    def resume(self) -> Sequence[Event]:
+        """Go on with the bytes kept back; the driver calls it after a round of actions while `held` is true."""
 
     def expire(self) -> Sequence[Event]:
         """The deadline of `waiting` has passed: queue the answer (408, GOAWAY, nothing) and tell what is gone."""
@@ -87,6 +93,9 @@ class Connection(Protocol):
 
     def data(self, stream: int, block: bytes) -> None:
         """Send octets of the body; what exceeds Content-Length is cut. A no-op on a stream that is gone."""
+
+    def overrun(self, stream: int) -> int:
+        """Octets of the body that were cut since `start` because Content-Length had no room for them."""
 
     def end(self, stream: int, trailers: Headers = ()) -> None:
         """The answer is complete. A body shorter than Content-Length ends the connection (HTTP/2: the stream)."""
