@@ -49,7 +49,7 @@ class Declaration:
     ignored: str = ""
     """Accepted for gunicorn's sake and without effect: why, for the one warning."""
     constant: Any = None
-    """For a switch: the value that the flag gives (default True); for `optional`: the value of the bare flag."""
+    """For a switch: the value that the flag gives (default True); for `optional`: that of the bare flag."""
 
 
 KEY = "hostler"
@@ -59,7 +59,7 @@ def setting(
     default: Any = dataclasses.MISSING,
     *,
     kind: Kind,
-    help: str,  # noqa: A002
+    help: str,
     flags: Sequence[str] = (),
     section: str = "",
     environment: str = "",
@@ -108,8 +108,27 @@ def integer(minimum: int | None = 0, maximum: int | None = None) -> Kind:
     return Kind("INT", convert)
 
 
+def _mode(value: Any) -> int:
+    try:
+        return int(integer(0, 0o7777).convert(value))
+    except Invalid:
+        raise Invalid("must be permissions in octal (0o660, 0660), at most 0o7777") from None
+
+
+mode = Kind("MODE", _mode)
+"""Permission bits. Text is octal when it starts with a zero, as a shell user writes it."""
+
 _UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZES = {"": 1, "b": 1, "k": 1 << 10, "kib": 1 << 10, "m": 1 << 20, "mib": 1 << 20, "g": 1 << 30, "gib": 1 << 30}
+_SIZES = {
+    "": 1,
+    "b": 1,
+    "k": 1 << 10,
+    "kib": 1 << 10,
+    "m": 1 << 20,
+    "mib": 1 << 20,
+    "g": 1 << 30,
+    "gib": 1 << 30,
+}
 
 
 def seconds(minimum: float = 0.0) -> Kind:
