@@ -1,0 +1,43 @@
+"""Which of the installed protocols a listener speaks, decided once from its bind and the worker's abilities.
+
+Refuses to know sockets and connections: it reads plugin values only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hostler._bind import Bind
+from hostler._values import ProtocolType
+from hostler.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hostler._configuration import Configuration
+
+
+def spoken(bind: Bind, configuration: Configuration) -> tuple[ProtocolType, ...]:
+    """The listener's protocols in the order of preference. Raises `ConfigError` when there is none."""
+    worker = configuration.worker
+    http = bind.scheme in ("http", "https")
+    fitting = [one for one in configuration.protocols if bind.scheme in one.schemes]
+    if http:
+        named = [one for name in bind.http_protocols for one in fitting if name in one.ids]
+        for name in bind.http_protocols:
+            if not any(name in one.ids for one in fitting):
+                known = ", ".join(sorted({name for one in fitting for name in one.ids}))
+                raise ConfigError(
+                    f"http_protocols: no installed protocol is called {name!r} (there are: {known})"
+                )
+        fitting = named
+    elif not fitting:
+        raise ConfigError(f"bind {bind.text!r}: no installed protocol speaks {bind.scheme!r}")
+    served = tuple(one for one in fitting if worker.multiplexes or not one.multiplexing)
+    if not served:
+        names = ", ".join(one.name for one in fitting)
+        raise ConfigError(f"bind {bind.text!r}: the worker {worker.name} cannot serve {names}")
+    return served
+
+
+def alpn(bind: Bind, configuration: Configuration) -> tuple[str, ...]:
+    """The ALPN identifiers that the listener offers, in the order of preference."""
+    return tuple(name for one in spoken(bind, configuration) for name in one.alpn)
