@@ -1,11 +1,151 @@
-"""The pytest plugin: the option `--hostler-worker` and the fixtures of the conformance suites."""
+"""The pytest plugin: the option `--hostler-worker` and the fixtures that start servers.
+
+The suites ask for fixtures only, so that they run on any worker: `server` starts one with settings of the
+test's own, `site` is one server with the kit's application shared by the whole session.
+"""
 
 from __future__ import annotations
 
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
+
+from hostler_testkit.installed import worker_type, worker_types
+from hostler_testkit.server import Server
+
+pytest.register_assert_rewrite("hostler_testkit.conformance")
+
+APPLICATIONS = {
+    "wsgi": "hostler_testkit.applications.wsgi:app",
+    "asgi": "hostler_testkit.applications.asgi:app",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the kit's options."""
-    group = parser.getgroup("hostler")
-    group.addoption("--hostler-worker", default="sync", metavar="NAME", help="worker class to run the suites on")
+    options = parser.getgroup("hostler")
+    options.addoption(
+        "--hostler-worker",
+        metavar="NAME",
+        help="worker class that the conformance suites run on; several with commas (default: sync)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give SIGINT its default back where a job in the background inherited it ignored, as servers would."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each suite on the workers named on the command line, else on those that its module names."""
+    if "hostler_worker" not in metafunc.fixturenames:
+        return
+    named = metafunc.config.getoption("--hostler-worker")
+    if named:
+        names = [name.strip() for name in named.split(",")]
+    else:
+        names = list(getattr(metafunc.module, "WORKERS", ("sync",)))
+    interface = getattr(metafunc.module, "INTERFACE", None)
+    fitting = [name for name in names if interface in (None, worker_type(name).interface)]
+    metafunc.parametrize("hostler_worker", fitting or ["none"], indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a suite has for another interface than the worker's."""
+
+    def fits(item: pytest.Item) -> bool:
+        call = getattr(item, "callspec", None)
+        return call is None or call.params.get("hostler_worker") != "none"
+
+    other = [item for item in items if not fits(item)]
+    if other:
+        config.hook.pytest_deselected(items=other)
+        items[:] = [item for item in items if fits(item)]
+
+
+@pytest.fixture(scope="session")
+def hostler_worker(request: pytest.FixtureRequest) -> str:
+    """The name of the worker class under test."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def worker_value(hostler_worker: str) -> Any:
+    """The `WorkerType` under test."""
+    return worker_types().get(hostler_worker) or worker_type(hostler_worker)
+
+
+@pytest.fixture(scope="session")
+def application(worker_value: Any) -> str:
+    """The kit's application for the worker's interface, as the command line takes it."""
+    return APPLICATIONS[worker_value.interface]
+
+
+@pytest.fixture(scope="session")
+def hostler_directory() -> Iterator[Path]:
+    """A short path for the session: a Unix socket's name has 107 octets at most."""
+    directory = Path(tempfile.mkdtemp(prefix="hostler-"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+class Starter:
+    """Starts servers and ends them."""
+
+    def __init__(self, root: Path, worker: str, application: str) -> None:
+        self._root, self._worker, self._application = root, worker, application
+        self._started: list[Server] = []
+
+    def make(self, application: str | None = None, **settings: Any) -> Server:
+        """A server that is not started yet."""
+        settings.setdefault("worker", self._worker)
+        directory = Path(tempfile.mkdtemp(dir=self._root))
+        made = Server(directory, application or self._application, **settings)
+        self._started.append(made)
+        return made
+
+    def __call__(self, application: str | None = None, *, wait: bool = True, **settings: Any) -> Server:
+        return self.make(application, **settings).start(wait)
+
+    def end(self) -> None:
+        """Kill what still runs, and show the logs beside a failure."""
+        for each in self._started:
+            print(f"--- {each.directory.name}: {each.configuration.read_text()}\n{each.log()}")  # noqa: T201
+            each.kill()
+        self._started.clear()
+
+
+@pytest.fixture
+def server(hostler_directory: Path, hostler_worker: str, application: str) -> Iterator[Starter]:
+    """Start a server: `server(APPLICATION?, wait=True, bind=…, configuration="…", **settings)`."""
+    starter = Starter(hostler_directory, hostler_worker, application)
+    yield starter
+    starter.end()
+
+
+@pytest.fixture(scope="session")
+def sites(hostler_directory: Path, hostler_worker: str, application: str) -> Iterator[Callable[..., Server]]:
+    """Servers that are shared by the session: the same settings give the same server."""
+    starter = Starter(hostler_directory, hostler_worker, application)
+    kept: dict[str, Server] = {}
+
+    def shared(**settings: Any) -> Server:
+        key = repr(sorted(settings.items()))
+        if key not in kept:
+            kept[key] = starter(**settings)
+        return kept[key]
+
+    yield shared
+    starter.end()
+
+
+@pytest.fixture(scope="session")
+def site(sites: Callable[..., Server]) -> Server:
+    """One server with the kit's application and ordinary settings, for tests that leave it as it was."""
+    return sites()
