@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-    from hostler.http import Connection, Headers, Transport
+    from hostler.http import Connection, Head, Headers, Transport
     from hostler.settings import Settings
 
 
@@ -37,17 +37,30 @@ class Listener(Protocol):
 class AccessLine(Protocol):
     """What the access log can say of one answered request; the adapter fills it."""
 
-    head: Any
-    status: int
-    reason: str
-    headers: Sequence[tuple[str, str]] | Headers
-    sent: int
-    """Octets of the body."""
-    started: float
-    """time.monotonic() when the head was complete."""
-    seconds: float
-    peer: tuple[str, int] | None
-    environ: Mapping[str, Any] | None
+    @property
+    def head(self) -> Head: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, str]] | Headers:
+        """The response's fields as the application gave them."""
+
+    @property
+    def sent(self) -> int:
+        """Octets of the body."""
+
+    @property
+    def started(self) -> float:
+        """time.monotonic() when the application was called."""
+
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def peer(self) -> tuple[str, int] | None: ...
+    @property
+    def environ(self) -> Mapping[str, Any] | None: ...
 
 
 class Logger(Protocol):
@@ -127,6 +140,9 @@ class WorkerContext(Protocol):
 
     def tls(self, listener: Listener) -> ssl.SSLContext | None:
         """The listener's TLS context, one per worker; None for a plain one."""
+
+    def proxied(self, listener: Listener) -> Any:
+        """A reader (`look(seen) -> (done, address, used)`) for a PROXY header that comes before TLS; None without."""
 
     def served(self) -> None:
         """One request is done: counts for `max_requests` and the status; may set `stopping`."""

@@ -1,0 +1,255 @@
+"""New connections: accepting them in fair shares, PROXY lines before TLS, and the TLS handshake.
+
+Nothing here waits: a handshake is a member of the poller like any other, with its own deadline, so a peer
+that does not go on costs a descriptor and nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from hostler._channel import Channel
+from hostler._poll import READ, WRITE
+from hostler.http import Transport
+
+if TYPE_CHECKING:
+    from hostler._contexts import Listener
+    from hostler._drive import Driver
+
+BATCH = 32
+"""Connections taken in one turn at most, so that those at hand are served between."""
+PAUSE = 0.2
+"""Seconds without accepting after the process ran out of descriptors."""
+YIELD = 0.01
+"""Seconds in which a worker with more connections than another leaves new ones to that one."""
+_SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Door:
+    """A listener in the poller of one worker."""
+
+    __slots__ = ("_driver", "_listener", "_open", "_spare", "resume_at")
+
+    def __init__(self, driver: Driver, listener: Listener) -> None:
+        self._driver = driver
+        self._listener = listener
+        self._open = False
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self.resume_at = 0.0
+        """When a closed door opens again; 0 while it is open."""
+
+    def open(self) -> None:
+        """Listen for connections."""
+        self.resume_at = 0.0
+        if not self._open:
+            self._open = True
+            self._driver.poller.add(self._listener.socket.fileno(), READ, exclusive=True)
+
+    def shut(self, until: float = float("inf")) -> None:
+        """Leave connections in the backlog until then."""
+        self.resume_at = until
+        if self._open:
+            self._open = False
+            self._driver.poller.remove(self._listener.socket.fileno())
+
+    def close(self) -> None:
+        """For good."""
+        self.shut()
+        os.close(self._spare)
+
+    def ready(self, mask: int) -> None:
+        """Connections wait."""
+        del mask
+        driver = self._driver
+        for _ in range(BATCH):
+            if driver.stopping_accepts():
+                return
+            if driver.has_more_than_its_share():
+                self.shut(driver.now + YIELD)
+                return
+            if not self._accept():
+                return
+
+    def empty(self) -> None:
+        """Take everything that waits in the backlog: a graceful stop loses no connection that was made."""
+        for _ in range(4096):
+            if not self._accept():
+                return
+
+    def _accept(self) -> bool:
+        try:
+            sock, address = self._listener.socket.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _SHORT_OF:
+                self._short(error)
+                return False
+            return True  # ECONNABORTED, EPROTO, EPERM of a firewall: that connection only
+        sock.setblocking(False)
+        try:
+            self._driver.welcome(sock, address, self._listener)
+        except OSError:  # the peer was gone before its socket could be asked anything
+            sock.close()
+        return True
+
+    def _short(self, error: OSError) -> None:
+        """Out of descriptors or memory: say so, close idle connections, shed one, and rest a little."""
+        driver = self._driver
+        driver.say_short(error)
+        driver.close_idle(16)
+        os.close(self._spare)
+        try:
+            shed, _ = self._listener.socket.accept()
+            shed.close()
+        except OSError as again:
+            driver.log.error.debug("nothing to shed: %s", again)
+        finally:
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self.shut(driver.now + PAUSE)
+
+
+class Handshake:
+    """A connection before its first byte of HTTP: a PROXY header in the clear, then TLS."""
+
+    __slots__ = (
+        "_driver",
+        "_interest",
+        "_listener",
+        "_peer",
+        "_reader",
+        "_since",
+        "_socket",
+        "descriptor",
+        "gone",
+    )
+
+    def __init__(
+        self, driver: Driver, sock: socket.socket, peer: Any, listener: Listener, reader: Any
+    ) -> None:
+        self._driver = driver
+        self._socket = sock
+        self._peer = peer
+        self._listener = listener
+        self._reader = reader
+        self._since = driver.now
+        self.descriptor = sock.fileno()
+        self.gone = False
+        self._interest = READ
+        driver.poller.add(self.descriptor, READ)
+
+    def ready(self, mask: int) -> None:
+        """The peer sent something, or can take something."""
+        del mask
+        if self._reader is not None and not self._read_proxy():
+            return
+        if not isinstance(self._socket, ssl.SSLSocket):
+            self._wrap()
+        self._shake()
+
+    def _read_proxy(self) -> bool:
+        """Take exactly the PROXY header's octets; what follows belongs to TLS."""
+        try:
+            seen = self._socket.recv(4096, socket.MSG_PEEK)
+            if not seen:
+                self.close()
+                return False
+            done, address, used = self._reader.look(seen)
+            if used:
+                self._socket.recv(used)
+        except BlockingIOError:
+            return False
+        except (OSError, ValueError) as error:
+            self._driver.log.refused("proxy_bad", self._peer, str(error))
+            self.close()
+            return False
+        if done:
+            self._reader = None
+            self._peer = address or self._peer
+        return bool(done)
+
+    def _wrap(self) -> None:
+        context = self._driver.context.tls(self._listener)
+        assert context is not None
+        self._socket = context.wrap_socket(
+            self._socket, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
+        )
+
+    def _shake(self) -> None:
+        sock = self._socket
+        assert isinstance(sock, ssl.SSLSocket)
+        try:
+            sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._watch(READ)
+            return
+        except ssl.SSLWantWriteError:
+            self._watch(WRITE)
+            return
+        except (OSError, ValueError) as error:
+            self._driver.log.refused("tls_error", self._peer, str(error))
+            self.close()
+            return
+        self.gone = True
+        self._driver.forget(self)
+        self._driver.poller.remove(self.descriptor)
+        self._driver.admit(sock, self._peer, self._listener, sock.selected_alpn_protocol() or "")
+
+    def _watch(self, interest: int) -> None:
+        if interest != self._interest:
+            self._interest = interest
+            self._driver.poller.change(self.descriptor, interest)
+
+    def sweep(self, now: float) -> None:
+        """The whole handshake has one deadline, which a drip does not renew."""
+        if now - self._since > self._driver.patience.handshake:
+            self._driver.log.refused("tls_timeout", self._peer)
+            self.close()
+
+    def drain(self) -> None:
+        """A stop began: a handshake under way may still become a request."""
+
+    def close(self) -> None:
+        """End it, once."""
+        self.gone = True
+        if self._driver.forget(self):
+            self._driver.poller.remove(self.descriptor)
+            self._socket.close()
+
+
+def make_channel(driver: Driver, sock: socket.socket, peer: Any, listener: Listener, alpn: str) -> Channel:
+    """The channel of a socket that is ready for its protocol."""
+    unix = listener.unix
+    local = None if unix else sock.getsockname()[:2]
+    transport = Transport(
+        peer=("", 0) if unix else (peer[0], peer[1]),
+        local=("", 0) if unix else local,
+        unix=unix,
+        secure=isinstance(sock, ssl.SSLSocket),
+        protocol=alpn,
+    )
+    channel = Channel(driver, sock, listener, transport, driver.context.connect(listener, transport))
+    if isinstance(sock, ssl.SSLSocket):
+        channel.extra = describe_tls(sock)
+    return channel
+
+
+def describe_tls(sock: ssl.SSLSocket) -> dict[str, Any]:
+    """What the handshake says, under the names that Apache's mod_ssl made common."""
+    extra: dict[str, Any] = {"HTTPS": "on"}
+    cipher = sock.cipher()
+    if cipher is not None:
+        extra["SSL_CIPHER"], extra["SSL_PROTOCOL"] = cipher[0], sock.version() or ""
+    certificate = sock.getpeercert(binary_form=True)
+    if certificate is None:
+        extra["SSL_CLIENT_VERIFY"] = "NONE"
+        return extra
+    extra["SSL_CLIENT_VERIFY"] = "SUCCESS"
+    extra["SSL_CLIENT_CERT"] = ssl.DER_cert_to_PEM_cert(certificate)
+    subject: Any = (sock.getpeercert() or {}).get("subject", ())
+    extra["SSL_CLIENT_S_DN"] = ",".join(f"{name}={value}" for rdn in subject for name, value in rdn)
+    return extra

@@ -1,0 +1,488 @@
+"""One accepted connection under a driver: its socket, its protocol object, what waits to be written.
+
+Moves bytes between the two and requests to the driver; knows no field, no status, no application. What a slow
+reader has not taken waits here, with the loop. `lock` is held for the few microseconds of each call into the
+connection when several threads work for one driver; the application never runs under it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hostler._input import Body
+from hostler._poll import BROKEN, READ, WRITE
+from hostler._wsgi import HIGH_WATER, Exchange
+from hostler.http import Connection, Data, End, Event, Gone, Request, Transport, Waiting
+
+if TYPE_CHECKING:
+    from hostler._contexts import Listener
+    from hostler._drive import Driver
+
+CHUNK = 65536
+LOW_WATER = HIGH_WATER // 4
+LINGER_OCTETS = 65536
+"""What is read and thrown away of a peer that goes on sending after its answer."""
+JOINED = 32768
+"""Below this many octets a few blocks are joined rather than given to sendmsg: one copy is cheaper."""
+
+
+class FileSegment:
+    """A part of a file that waits to be sent by sendfile."""
+
+    __slots__ = ("count", "descriptor", "offset")
+
+    def __init__(self, descriptor: int, offset: int, count: int) -> None:
+        self.descriptor = descriptor
+        self.offset = offset
+        self.count = count
+
+
+class Channel:
+    """Socket and connection, glued."""
+
+    __slots__ = (
+        "_interest",
+        "_octets_in",
+        "_octets_out",
+        "_parked",
+        "_pending",
+        "_phase",
+        "_phase_octets",
+        "_phase_since",
+        "_registered",
+        "born",
+        "connection",
+        "descriptor",
+        "driver",
+        "eof",
+        "exchanges",
+        "extra",
+        "gone",
+        "lingering",
+        "listener",
+        "lock",
+        "pending_size",
+        "requests",
+        "socket",
+        "touched",
+        "transport",
+        "unread",
+        "waiters",
+        "written_at",
+    )
+
+    def __init__(
+        self,
+        driver: Driver,
+        sock: socket.socket,
+        listener: Listener,
+        transport: Transport,
+        connection: Connection,
+    ) -> None:
+        self.driver = driver
+        self.socket = sock
+        self.descriptor = sock.fileno()
+        self.listener = listener
+        self.transport = transport
+        self.connection = connection
+        self.lock = driver.make_lock()
+        self.exchanges: dict[int, Exchange] = {}
+        self.extra: dict[str, Any] | None = None
+        """What TLS or PROXY add to every `environ` of this connection."""
+        self.pending_size = 0
+        self.gone = False
+        self.eof = False
+        self.lingering = False
+        self.unread = False
+        """The peer may still be sending what nobody will read: close with a linger."""
+        self.requests = 0
+        self.touched = self.written_at = self.born = driver.now
+        self.waiters: list[threading.Event] = []
+        self._pending: deque[memoryview | FileSegment] = deque()
+        self._parked: list[Exchange] = []
+        self._registered = False
+        self._interest = READ
+        self._octets_in = self._octets_out = 0
+        self._phase: tuple[Any, int] = (None, -1)
+        self._phase_since = driver.now
+        self._phase_octets = 0
+
+    # -- readiness -------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Just accepted: most clients have sent their request already, which saves a wait and a registration."""
+        self.read()
+        if not self.gone and not self._registered:
+            self._watch(READ)
+
+    def ready(self, mask: int) -> None:
+        """The poller says that the socket can be read, written, or is broken."""
+        if mask & WRITE:
+            self._write_pending()
+        if mask & (READ | BROKEN) and not self.gone:
+            self.read()
+
+    def read(self) -> None:
+        """Take what has come and let the connection make events of it."""
+        try:
+            data = self.socket.recv(CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError:
+            self.fail()
+            return
+        self.touched = self.driver.now
+        if self.lingering or self.eof:
+            self._linger(data)
+            return
+        if not data:
+            self.eof = True
+        self._octets_in += len(data)
+        with self.lock:
+            ready = self._take(self.connection.receive(data))
+        self.settle(ready)
+        if self.transport.secure and not self.gone and not self.eof and self._more_decrypted():
+            self.driver.again(self)
+
+    def _more_decrypted(self) -> bool:
+        pending = getattr(self.socket, "pending", None)
+        return pending is not None and pending() > 0
+
+    def _take(self, events: Sequence[Event]) -> list[Exchange]:
+        """Events into exchanges; answers those whose requests are complete. Called under the lock."""
+        ready: list[Exchange] = []
+        for event in events:
+            if isinstance(event, Request):
+                exchange = self.driver.exchange(self, event)
+                self.requests += 1
+                self.exchanges[exchange.stream] = exchange
+                if event.ended:
+                    ready.append(exchange)
+                else:
+                    exchange.body = Body()
+                    if exchange.head.expects_continue:
+                        ready.append(exchange)
+            elif isinstance(event, Data):
+                self._feed(event)
+            elif isinstance(event, End):
+                self._complete(event.stream, ready)
+            elif isinstance(event, Gone):
+                self._lose(event)
+            else:
+                self.connection = event.connection
+                ready.extend(self._take(event.events))
+        return ready
+
+    def _feed(self, event: Data) -> None:
+        exchange = self.exchanges.get(event.stream)
+        if exchange is None or exchange.body is None:
+            return
+        try:
+            exchange.body.feed(event.block)
+        except OSError as error:
+            self.driver.log.error.error("a request's body cannot be kept: %s", error)
+            exchange.body.gone = str(error)
+            self.unread = True
+            self.driver.later(self.fail)
+            return
+        self.connection.taken(event.stream, len(event.block))
+
+    def _complete(self, stream: int, ready: list[Exchange]) -> None:
+        exchange = self.exchanges.get(stream)
+        if exchange is None or exchange.body is None:
+            return
+        exchange.body.complete = True
+        if exchange.head.expects_continue:
+            self._wake()
+        else:
+            ready.append(exchange)
+
+    def _lose(self, event: Gone) -> None:
+        """A request, or with no stream the connection, gets no further."""
+        self.unread = True
+        if event.kind:
+            self.driver.log.refused(event.kind, self.transport.peer, event.reason)
+        streams = list(self.exchanges) if event.stream is None else [event.stream]
+        for stream in streams:
+            exchange = self.exchanges.get(stream)
+            if exchange is None:
+                continue
+            exchange.lost = True
+            if exchange.body is not None and not exchange.body.complete:
+                exchange.body.gone = event.reason
+                if not exchange.head.expects_continue:
+                    del self.exchanges[stream]  # its application was never called
+                    exchange.body.close()
+        self._wake()
+
+    def settle(self, ready: list[Exchange]) -> None:
+        """Run what is ready, go on with what was kept back, write, and decide what to listen for."""
+        dispatch = self.driver.dispatch
+        while True:
+            for exchange in ready:
+                dispatch(exchange)
+            if not self.connection.held or self.gone:
+                break
+            with self.lock:
+                ready = self._take(self.connection.resume())
+            if not ready and not self.connection.held:
+                break
+        with self.lock:
+            self.flush()
+            self._look()
+
+    def answered(self, exchange: Exchange) -> None:
+        """The exchange is over (the answer is queued, or nobody is there to read it)."""
+        self.exchanges.pop(exchange.stream, None)
+
+    # -- writing ---------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what the connection has to say, as far as the socket takes it. Called under the lock."""
+        out = self.connection.outgoing()
+        if not out or self.gone:
+            return
+        if self._pending:
+            self._queue(out)
+            return
+        try:
+            if len(out) == 1:
+                block = out[0]
+                sent = self.socket.send(block)
+                if sent == len(block):
+                    return
+            else:
+                sent = self._send_several(out)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            sent = 0
+        except OSError:
+            self.driver.later(self.fail)
+            self.gone = True
+            self._wake()
+            return
+        self._queue(out, sent)
+
+    def _send_several(self, out: list[bytes]) -> int:
+        total = sum(map(len, out))
+        if self.transport.secure or total <= JOINED:
+            return self.socket.send(b"".join(out))
+        return self.socket.sendmsg(out[:512])
+
+    def _queue(self, out: list[bytes], sent: int = 0) -> None:
+        if not self._pending:
+            self.written_at = self.driver.now
+        for block in out:
+            if sent >= len(block):
+                sent -= len(block)
+                continue
+            view = memoryview(block)[sent:]
+            sent = 0
+            self._pending.append(view)
+            self.pending_size += len(view)
+        if self._pending:
+            self._watch(self._interest | WRITE)
+
+    def beside(self, stream: int, descriptor: int, offset: int, count: int) -> bool:
+        """Queue a part of a file behind what was written. Called under the lock; False: write it as data."""
+        if self.transport.secure or not hasattr(os, "sendfile") or not self.connection.beside(stream, count):
+            return False
+        self._queue(self.connection.outgoing())
+        self._pending.append(FileSegment(os.dup(descriptor), offset, count))
+        self.pending_size += count
+        self._write_some()
+        return True
+
+    def _write_pending(self) -> None:
+        with self.lock:
+            self._write_some()
+            if self.gone:
+                return
+            if not self._pending:
+                self.flush()
+            resumable = self.pending_size <= LOW_WATER and self._parked
+            parked, self._parked = (self._parked, []) if resumable else ([], self._parked)
+            self._look()
+        self._wake()
+        for exchange in parked:
+            self.driver.dispatch(exchange)
+        if parked:
+            self.settle([])
+
+    def _write_some(self) -> None:
+        """Send what is pending until the socket takes no more."""
+        pending = self._pending
+        try:
+            while pending:
+                part = pending[0]
+                if isinstance(part, FileSegment):
+                    sent = os.sendfile(self.descriptor, part.descriptor, part.offset, part.count)
+                    if sent == 0:  # the file is shorter than it was: the answer cannot be completed
+                        raise ConnectionAbortedError
+                    part.offset += sent
+                    part.count -= sent
+                    rest = part.count
+                else:
+                    sent = self.socket.send(part)
+                    pending[0] = part[sent:]
+                    rest = len(part) - sent
+                self.pending_size -= sent
+                self._octets_out += sent
+                self.written_at = self.driver.now
+                if not rest:
+                    done = pending.popleft()
+                    if isinstance(done, FileSegment):
+                        os.close(done.descriptor)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            self._watch(self._interest | WRITE)
+        except OSError:
+            self.gone = True
+            self.driver.later(self.fail)
+
+    def park(self, exchange: Exchange) -> bool:
+        """Keep the exchange until the reader has taken most of what waits; False when it has already."""
+        with self.lock:
+            if self.gone or self.pending_size <= LOW_WATER:
+                return False
+            self._parked.append(exchange)
+            return True
+
+    # -- interest, deadlines, ends ---------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """After a round: close what is to be closed, else watch for what the connection wants."""
+        connection = self.connection
+        if self.gone:
+            return
+        if connection.closing and not self._pending and not self.exchanges:
+            if self.unread and not connection.abrupt and not self.eof:
+                self._begin_linger()
+            else:
+                self.driver.later(self.close) if self.driver.shared else self.close()
+            return
+        interest = READ if connection.reading and not self.eof and not self.lingering else 0
+        if self.lingering:
+            interest = READ
+        if self._pending:
+            interest |= WRITE
+        if interest != self._interest or not self._registered:
+            self._watch(interest)
+
+    def _watch(self, interest: int) -> None:
+        if self.gone:
+            return
+        if not self._registered:
+            self._registered = True
+            self.driver.poller.add(self.descriptor, interest)
+        elif interest != self._interest:
+            self.driver.poller.change(self.descriptor, interest)
+        self._interest = interest
+
+    def _begin_linger(self) -> None:
+        self.lingering = True
+        self._octets_in = 0
+        self.born = self.driver.now
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.driver.later(self.fail)
+            return
+        self._watch(READ)
+
+    def _linger(self, data: bytes) -> None:
+        self._octets_in += len(data)
+        if not data or self._octets_in > LINGER_OCTETS or not self.lingering:
+            self.close()
+
+    def sweep(self, now: float) -> None:
+        """Apply the deadlines; the driver calls it about twice a second."""
+        driver = self.driver
+        if self.gone:
+            return
+        if self.lingering:
+            if now - self.born > driver.patience.linger:
+                self.close()
+            return
+        if self._pending:
+            self._sweep_writing(now)
+            return
+        waiting = self.connection.waiting
+        phase = (waiting, self.requests)
+        if phase != self._phase:
+            self._phase, self._phase_since, self._phase_octets = phase, now, self._octets_in
+            if waiting is Waiting.IDLE or waiting is Waiting.FIRST:
+                self._phase_since = self.touched
+        if driver.patience.over(
+            waiting, now, self._phase_since, self.touched, self._octets_in - self._phase_octets
+        ):
+            self._expire(waiting)
+        elif waiting is Waiting.IDLE and now - self.born > driver.patience.lifetime:
+            self.drain()
+
+    def _sweep_writing(self, now: float) -> None:
+        patience = self.driver.patience
+        phase = (WRITE, self.requests)
+        if phase != self._phase:
+            self._phase, self._phase_since, self._phase_octets = phase, now, self._octets_out
+        if patience.drips(now, self._phase_since, self.written_at, self._octets_out - self._phase_octets):
+            self.driver.log.refused("write_slow", self.transport.peer)
+            self.fail()
+
+    def _expire(self, waiting: Waiting) -> None:
+        if waiting is Waiting.IDLE and self._arrived():
+            return
+        with self.lock:
+            self._take(self.connection.expire())
+        self.settle([])
+
+    def _arrived(self) -> bool:
+        """Something came just now: a request must not be met with a close."""
+        if self.transport.secure:
+            return False
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
+    def drain(self) -> None:
+        """A graceful stop began (or this connection's time is over): no further request after those in service."""
+        with self.lock:
+            if not self.gone:
+                self.connection.drain()
+        self.settle([])
+
+    def _wake(self) -> None:
+        for event in self.waiters:
+            event.set()
+
+    def fail(self) -> None:
+        """The peer is gone, or too slow, or the server gives up: end at once."""
+        self.gone = True
+        for exchange in list(self.exchanges.values()):
+            exchange.lost = True
+            if exchange.body is not None and not exchange.body.complete:
+                exchange.body.gone = exchange.body.gone or "the client left"
+        parked, self._parked = self._parked, []
+        self.close()
+        for exchange in parked:
+            exchange.abandon()
+
+    def close(self) -> None:
+        """Give the descriptor back, once."""
+        self.gone = True
+        if not self.driver.forget(self):
+            return
+        for part in self._pending:
+            if isinstance(part, FileSegment):
+                os.close(part.descriptor)
+        self._pending.clear()
+        self.pending_size = 0
+        if self._registered:
+            self.driver.poller.remove(self.descriptor)
+        self.socket.close()
+        self._wake()

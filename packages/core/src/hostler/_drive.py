@@ -1,0 +1,306 @@
+"""The selector driver: all connections of a worker in one loop, requests to whatever runs them.
+
+The loop accepts, reads, feeds protocol objects, writes what slow readers left, applies deadlines and beats.
+A request whose body is complete goes to `dispatch`, which is all that the kinds of workers differ in: `sync` runs
+it on the spot, threads and greenlets take it elsewhere. This module knows no protocol and no status.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hostler._accept import Door, Handshake, make_channel
+from hostler._channel import Channel
+from hostler._patience import Patience
+from hostler._poll import READ, WRITE, Poller, make_poller
+from hostler._wsgi import HIGH_WATER, Application, Exchange
+from hostler.http import Request, Waiting
+
+if TYPE_CHECKING:
+    from hostler._contexts import Listener, WorkerContext
+
+TICK = 0.5
+"""Seconds between two sweeps over the deadlines, and the longest sleep."""
+LATE = 0.1
+"""Seconds that a request may have waited for another one before its connection is sent to look elsewhere."""
+LAST_WORD = 1.0
+"""Seconds that a stopping worker leaves a connection that was made but has not said anything yet."""
+
+
+class Member(Protocol):
+    """What the poller can wake."""
+
+    gone: bool
+    descriptor: int
+
+    def ready(self, mask: int) -> None: ...
+
+    def sweep(self, now: float) -> None: ...
+
+    def drain(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Driver:
+    """One worker's loop; kinds of workers give it their own `dispatch`."""
+
+    shared = False
+    """Several threads or greenlets work with the channels, so descriptors are closed by the loop only."""
+
+    def __init__(self, context: WorkerContext, application: Any, *, threaded: bool = False) -> None:
+        self.context = context
+        self.log = context.log
+        self.patience = Patience(context.settings)
+        self.poller: Poller = make_poller()
+        self.now = time.monotonic()
+        self.application = Application(context, application, threaded=threaded)
+        self.make_lock: Callable[[], Any] = threading.Lock
+        """What makes the lock of a channel."""
+        self.dispatch: Callable[[Exchange], None] = self._run
+        self.members: dict[int, Member] = {}
+        self._limit = context.settings.worker_connections or 1 << 30
+        self._doors: dict[int, Door] = {}
+        self._later: deque[Callable[[], None]] = deque()
+        self._again: deque[Channel] = deque()
+        self._swept = self.now
+        self._turn_began = self.now
+        self.epoch = 0
+        """Changes when another thread took the loop over: a turn that finds it changed ends there."""
+        self._stop_began = 0.0
+        self._said_short = 0.0
+        self._crowded = context.multiprocess
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until the context says stop and what was begun is finished."""
+        self.open()
+        while not self.finished():
+            self.turn()
+        self.close()
+
+    def open(self) -> None:
+        """Begin to accept."""
+        self.poller.add(self.context.wakeup, READ)
+        for listener in self.context.listeners:
+            door = Door(self, listener)
+            self._doors[listener.socket.fileno()] = door
+            door.open()
+
+    def turn(self) -> None:
+        """One round: wait for readiness, serve what is ready, and twice a second look at the deadlines."""
+        if self._later or self._again:
+            seconds = 0.0
+        else:
+            seconds = min((door.resume_at for door in self._doors.values() if door.resume_at), default=0.0)
+            seconds = min(TICK, max(0.0, seconds - self.now)) if seconds else TICK
+        events = self.poller.select(seconds)
+        self.now = now = time.monotonic()
+        self._turn_began = now
+        members, epoch = self.members, self.epoch
+        for descriptor, mask in events:
+            member = members.get(descriptor)
+            if member is not None:
+                member.ready(mask)
+                if self.epoch != epoch:
+                    return
+            else:
+                self._other(descriptor, mask)
+        while self._later:
+            self._later.popleft()()
+        for _ in range(len(self._again)):
+            channel = self._again.popleft()
+            if not channel.gone:
+                channel.read()
+        self.log.flush()
+        if now - self._swept >= TICK or self.context.stopping:
+            self._sweep(now)
+        for door in self._doors.values():
+            if door.resume_at and door.resume_at <= now and not self._stop_began:
+                door.open()
+
+    def _other(self, descriptor: int, mask: int) -> None:
+        door = self._doors.get(descriptor)
+        if door is not None:
+            door.ready(mask)
+        elif descriptor == self.context.wakeup:
+            self.context.turn()
+
+    def _sweep(self, now: float) -> None:
+        self._swept = now
+        self.context.beat()
+        self.context.turn()
+        self.context.status.connections = len(self.members)
+        for member in list(self.members.values()):
+            member.sweep(now)
+        if self.context.stopping:
+            self._stop(now)
+        elif len(self.members) < self._limit:
+            for door in self._doors.values():
+                if door.resume_at == float("inf"):
+                    door.open()
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    def finished(self) -> bool:
+        """Whether there is nothing left to do for a worker that is to stop."""
+        if not self._stop_began:
+            return False
+        if self.context.stopping == "quick" or not self.members:
+            return True
+        return time.monotonic() - self._stop_began > self.context.settings.graceful_timeout
+
+    def _stop(self, now: float) -> None:
+        if not self._stop_began:
+            self._stop_began = now
+            quick = self.context.stopping == "quick"
+            for door in self._doors.values():
+                if not quick:
+                    door.empty()
+                door.close()
+            self._doors.clear()
+            self.now = now
+        for member in list(self.members.values()):
+            fresh = isinstance(member, Channel) and member.connection.waiting is Waiting.FIRST
+            if not fresh:
+                member.drain()
+            elif now - self._stop_began > LAST_WORD:
+                member.close()
+
+    def close(self) -> None:
+        """Give back everything."""
+        while self._later:
+            self._later.popleft()()
+        for member in list(self.members.values()):
+            if isinstance(member, Channel):
+                member.fail()
+            else:
+                member.close()
+        for door in self._doors.values():
+            door.close()
+        self._doors.clear()
+        self.context.status.connections = 0
+        self.poller.close()
+        self.log.flush()
+
+    # -- new connections -------------------------------------------------------------------------------
+
+    def stopping_accepts(self) -> bool:
+        """At the limit of connections the rest waits in the backlog; near it idle ones make room."""
+        count = len(self.members)
+        if count >= self._limit:
+            for door in self._doors.values():
+                door.shut()
+            self.log.refused("conn_limit", None, f"{count} connections")
+            return True
+        if count * 10 >= self._limit * 9:
+            self.close_idle(self._limit // 20 + 1)
+        return False
+
+    def has_more_than_its_share(self) -> bool:
+        """Whether another worker holds fewer connections, so that it should take the next one."""
+        if not self._crowded:
+            return False
+        count = len(self.members)
+        status = self.context.status
+        status.connections = count
+        fewest = status.fewest_elsewhere()
+        return 0 <= fewest < count
+
+    def welcome(self, sock: socket.socket, address: Any, listener: Listener) -> None:
+        """A socket was accepted."""
+        secure = listener.secure
+        if not listener.unix:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if secure:
+            reader = self.context.proxied(listener)
+            handshake = Handshake(self, sock, address, listener, reader)
+            self.members[handshake.descriptor] = handshake
+            return
+        self.admit(sock, address, listener, "")
+
+    def admit(self, sock: socket.socket, address: Any, listener: Listener, alpn: str) -> None:
+        """A socket is ready for its protocol: most clients have sent their request already, so look at once."""
+        channel = make_channel(self, sock, address, listener, alpn)
+        self.members[channel.descriptor] = channel
+        channel.start()
+
+    def close_idle(self, count: int) -> None:
+        """Close so many of the kept-alive connections that have been idle longest."""
+        idle = [
+            member
+            for member in self.members.values()
+            if isinstance(member, Channel)
+            and member.connection.waiting is Waiting.IDLE
+            and not member.pending_size
+        ]
+        idle.sort(key=lambda channel: channel.touched)
+        for channel in idle[:count]:
+            channel.drain()
+
+    def say_short(self, error: OSError) -> None:
+        """Once a second: no descriptor or memory is left for a connection."""
+        if self.now - self._said_short >= 1.0:
+            self._said_short = self.now
+            self.log.error.warning("cannot accept a connection: %s; waiting for room", error.strerror)
+
+    # -- what channels ask -----------------------------------------------------------------------------
+
+    def exchange(self, channel: Channel, request: Request) -> Exchange:
+        """The exchange of a request that has just come. Called under the channel's lock."""
+        if self._stop_began:
+            channel.connection.drain()
+        return Exchange(self.application, channel, request.stream, request.head)
+
+    def _run(self, exchange: Exchange) -> None:
+        """`dispatch` of a worker that does one thing at a time: run it here and now."""
+        channel = exchange.channel
+        if self._crowded and time.monotonic() - self._turn_began > LATE:
+            # It waited for a neighbour while another worker may have been free: from its next request on
+            # let the kernel give it to a worker that is.
+            with channel.lock:
+                channel.connection.drain()
+        exchange.run()
+
+    def forget(self, member: Member) -> bool:
+        """Whether the member was known; it is not any more."""
+        return self.members.pop(member.descriptor, None) is not None
+
+    def later(self, call: Callable[[], None]) -> None:
+        """Do it at the end of this turn."""
+        self._later.append(call)
+
+    def again(self, channel: Channel) -> None:
+        """TLS holds more decrypted octets than were read: read on in the next turn, without waiting."""
+        self._again.append(channel)
+
+    def wait_for_reader(self, channel: Channel) -> None:
+        """Hold the application (`write()`) until its reader has taken most of what waits."""
+        self._pump(channel, lambda: channel.pending_size <= HIGH_WATER // 4)
+
+    def wait_for_body(self, exchange: Exchange) -> None:
+        """Hold the application until its request's body is there, or will never be."""
+        body = exchange.body
+        assert body is not None
+        self._pump(exchange.channel, lambda: body.complete or bool(body.gone))
+
+    def _pump(self, channel: Channel, done: Callable[[], bool]) -> None:
+        """Serve this one connection until `done`; its own deadlines bound the wait."""
+        poll = select.poll()
+        while not done() and not channel.gone:
+            interest = (READ if channel.connection.reading else 0) | (WRITE if channel.pending_size else 0)
+            poll.register(channel.descriptor, interest)
+            events = poll.poll(TICK * 1000)
+            self.now = time.monotonic()
+            for _, mask in events:
+                channel.ready(mask)
+            self.context.beat()
+            if not channel.gone:
+                channel.sweep(self.now)

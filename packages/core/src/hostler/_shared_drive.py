@@ -1,0 +1,106 @@
+"""The driver for workers that run several requests at once: in threads, greenlets, or a stranger's executor.
+
+The loop keeps every descriptor; whoever runs an exchange calls `complete` when it is done, and may hold the
+application through `Arrival` while the loop moves its channel on.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from hostler._channel import Channel
+from hostler._contexts import WorkerContext
+from hostler._drive import Driver
+from hostler._poll import READ
+from hostler._wsgi import HIGH_WATER, Exchange
+
+
+class Arrival:
+    """How a thread or greenlet waits for the loop to move a channel on."""
+
+    __slots__ = ("_channel", "_event")
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._event = threading.Event()
+
+    def wait(self, done: Callable[[], bool]) -> None:
+        """Return when `done`, or when the channel is gone; deadlines are the loop's."""
+        channel, event = self._channel, self._event
+        channel.waiters.append(event)
+        try:
+            while not done() and not channel.gone:
+                event.wait(1.0)
+                event.clear()
+        finally:
+            channel.waiters.remove(event)
+
+
+class SharedDriver(Driver):
+    """A loop whose requests run elsewhere. `start(exchange)` is to get `run` called soon, in any thread.
+
+    `start` must not run the application itself unless the loop may be held by it.
+    """
+
+    shared = True
+
+    def __init__(self, context: WorkerContext, application: Any, start: Callable[[Exchange], None]) -> None:
+        super().__init__(context, application, threaded=True)
+        self.dispatch = start
+        self.loop_thread = threading.get_ident()
+        self._crowded = False  # a neighbour does not keep anybody waiting here; balance is kept by `_balance`
+        self._balance = context.multiprocess
+        self._wake_read, self._wake_write = os.pipe()
+        for descriptor in (self._wake_read, self._wake_write):
+            os.set_blocking(descriptor, False)
+        self.poller.add(self._wake_read, READ)
+
+    def complete(self, exchange: Exchange) -> None:
+        """`exchange.run()` has returned, whatever it said: write, go on with what the connection kept back."""
+        exchange.channel.settle([])
+
+    def later(self, call: Callable[[], None]) -> None:
+        """Do it in the loop, which is woken when another thread asks."""
+        super().later(call)
+        if threading.get_ident() != self.loop_thread:
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the loop come round at once."""
+        try:
+            os.write(self._wake_write, b"!")
+        except BlockingIOError:
+            return  # it has been woken often enough
+
+    def _other(self, descriptor: int, mask: int) -> None:
+        if descriptor == self._wake_read:
+            os.read(descriptor, 4096)
+        else:
+            super()._other(descriptor, mask)
+
+    def has_more_than_its_share(self) -> bool:
+        """As in the one-request driver."""
+        self._crowded = self._balance
+        try:
+            return super().has_more_than_its_share()
+        finally:
+            self._crowded = False
+
+    def wait_for_reader(self, channel: Channel) -> None:
+        """Hold this thread or greenlet, and nobody else."""
+        Arrival(channel).wait(lambda: channel.pending_size <= HIGH_WATER // 4)
+
+    def wait_for_body(self, exchange: Exchange) -> None:
+        """Hold this thread or greenlet, and nobody else."""
+        body = exchange.body
+        assert body is not None
+        Arrival(exchange.channel).wait(lambda: body.complete or bool(body.gone))
+
+    def close(self) -> None:
+        """Give back everything."""
+        super().close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)

@@ -1,0 +1,194 @@
+"""The threads of one worker, and who of them leads the loop.
+
+A hand-over to another thread costs several times what a small request does, so it is made only when it pays:
+
+    main leads      while requests are slow: the loop stays with the main thread, requests go to the runners
+    a runner leads  while requests are quick: it runs them itself, between two looks at the sockets
+
+    main ──(requests have become quick, a runner is free)──▶ runner
+    main ◀──(its request takes longer than TAKE_OVER, the worker is to stop)── runner
+
+The main thread never runs a request: it keeps watch, takes the loop back from a leader that is held by its request
+(which goes on as an ordinary runner's), and is there for signals. So no connection ever waits for an application
+but for want of a free thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from queue import SimpleQueue
+
+from hostler.drive import Exchange, SharedDriver
+from hostler.plugin import WorkerContext
+
+QUICK = 0.0005
+"""Seconds of a request (a moving average) below which running it in the loop is cheaper than handing it over."""
+TAKE_OVER = 0.005
+"""Seconds that a leader may be held by a request before the main thread takes the loop from it."""
+ASLEEP = 0.5
+"""Seconds that the main thread sleeps at most while nothing is going on."""
+MAIN = 0
+NOBODY = -1
+"""The lead was offered; the runner that takes the word becomes the leader."""
+
+
+class Runner:
+    """What one thread is doing."""
+
+    __slots__ = ("exchange", "since", "told")
+
+    def __init__(self) -> None:
+        self.exchange: Exchange | None = None
+        self.since = 0.0
+        self.told = False
+
+
+class Crew:
+    """`threads` runners beside the main thread."""
+
+    def __init__(self, context: WorkerContext, *, threads: int, queue_wait: float) -> None:
+        self._context = context
+        self._count = max(1, threads)
+        self._queue_wait = queue_wait
+        self._inbox: SimpleQueue[tuple[float, Exchange] | str | None] = SimpleQueue()
+        self._runners: dict[int, Runner] = {}
+        self._leader = MAIN
+        self._mutex = threading.Lock()
+        self._attention = threading.Event()
+        self._asleep = False
+        self._pace = 1.0
+        self._driver: SharedDriver | None = None
+
+    def start(self, driver: SharedDriver) -> None:
+        """Start the threads; they wait for work."""
+        self._driver = driver
+        for number in range(self._count):
+            thread = threading.Thread(target=self._work, name=f"hostler-request-{number}", daemon=True)
+            thread.start()
+
+    # -- the main thread -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Lead, or watch whoever leads, until the worker has stopped."""
+        driver = self._driver
+        assert driver is not None
+        driver.open()
+        looked = time.monotonic()
+        while not driver.finished():
+            if self._leader == MAIN:
+                driver.loop_thread = threading.get_ident()
+                driver.turn()
+                if self._pace < QUICK and not self._context.stopping and self._nobody_runs():
+                    self._leader = NOBODY
+                    self._inbox.put("lead")
+            else:
+                self._watch(driver)
+            now = time.monotonic()
+            if now - looked > 1.0:
+                looked = now
+                self._look_for_stuck(now)
+        for _ in range(self._count):
+            self._inbox.put(None)
+        driver.close()
+
+    def _nobody_runs(self) -> bool:
+        return all(runner.exchange is None for runner in list(self._runners.values()))
+
+    def _watch(self, driver: SharedDriver) -> None:
+        runner = self._runners.get(self._leader)
+        if runner is not None and runner.exchange is None:
+            self._asleep = True
+            self._attention.wait(ASLEEP)
+            self._asleep = False
+        else:
+            self._attention.wait(TAKE_OVER)
+        self._attention.clear()
+        with self._mutex:
+            if self._leader == NOBODY:  # every runner has something else to do
+                self._leader = MAIN
+                return
+            runner = self._runners.get(self._leader)
+            if runner is None:
+                return
+            held = runner.exchange is not None and time.monotonic() - runner.since > TAKE_OVER
+            if held or (self._context.stopping and runner.exchange is not None):
+                self._leader = MAIN
+                driver.epoch += 1
+                self._pace = max(self._pace, TAKE_OVER)
+
+    def _look_for_stuck(self, now: float) -> None:
+        """A request beyond `timeout`: say where its thread is, and ask to be replaced."""
+        limit = self._context.settings.timeout
+        if not limit:
+            return
+        for ident, runner in list(self._runners.items()):
+            exchange = runner.exchange
+            if exchange is None or runner.told or now - runner.since < limit:
+                continue
+            runner.told = True
+            frame = sys._current_frames().get(ident)  # noqa: SLF001 - the documented way to another thread's stack
+            stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+            head = exchange.head
+            self._context.stuck(
+                f"{head.method} {head.target.decode('latin-1')} has run for {now - runner.since:.0f} s\n{stack}"
+            )
+
+    # -- requests --------------------------------------------------------------------------------------
+
+    def take(self, exchange: Exchange) -> None:
+        """A request is complete: run it here if this thread leads the loop and requests are quick."""
+        ident = threading.get_ident()
+        if self._leader == ident and self._pace < QUICK:
+            if self._asleep:
+                self._attention.set()
+            self._run(self._runners[ident], exchange)
+            return
+        self._inbox.put((time.monotonic(), exchange))
+
+    def _work(self) -> None:
+        runner = self._runners[threading.get_ident()] = Runner()
+        driver = self._driver
+        assert driver is not None
+        while True:
+            task = self._inbox.get()
+            if task is None:
+                return
+            if isinstance(task, str):
+                self._lead(driver)
+                continue
+            queued, exchange = task
+            if self._queue_wait and time.monotonic() - queued > self._queue_wait:
+                self._context.log.refused("overload", exchange.peer, "no thread was free")
+                exchange.refuse(503, "Service Unavailable", [("Retry-After", "1")])
+            else:
+                self._run(runner, exchange)
+            driver.complete(exchange)
+
+    def _lead(self, driver: SharedDriver) -> None:
+        ident = threading.get_ident()
+        with self._mutex:
+            if self._leader != NOBODY:
+                return
+            self._leader = driver.loop_thread = ident
+            epoch = driver.epoch
+        while driver.epoch == epoch:
+            if self._pace >= QUICK or self._context.stopping or not self._inbox.empty():
+                with self._mutex:
+                    if self._leader == ident:
+                        self._leader = MAIN
+                        self._attention.set()
+                return
+            driver.turn()
+
+    def _run(self, runner: Runner, exchange: Exchange) -> None:
+        runner.since = began = time.monotonic()
+        runner.told = False
+        runner.exchange = exchange
+        try:
+            exchange.run()
+        finally:
+            runner.exchange = None
+            self._pace += (time.monotonic() - began - self._pace) * 0.125
