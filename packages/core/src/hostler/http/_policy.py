@@ -22,6 +22,8 @@ class Policy:
     )
     forwarded_allow: tuple[str, ...] = ("127.0.0.1", "::1")
     """Peers whose forwarding fields are believed: addresses, networks, "*", "unix"."""
+    forwarded_for: bool = True
+    """The client's address is taken from the forwarding fields of trusted peers."""
     strip_forwarded: bool = False
     """Drop the forwarding fields of peers that are not trusted."""
     proxy_protocol: str = "off"

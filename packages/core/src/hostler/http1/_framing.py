@@ -1,0 +1,96 @@
+"""What a head says about its body and its connection (RFC 9112 sections 6 and 9, RFC 9110 sections 7.8, 10.1.1).
+
+Doubt about framing is an error, never repaired: two readers of one message must not see two messages.
+"""
+
+from __future__ import annotations
+
+from hostler.http import Head, Limits, ProtocolError
+from hostler.http._fields import Fields
+from hostler.http._grammar import host, length_of, tokens_of
+from hostler.http1._lines import RequestLine, bad
+
+
+def make_head(line: RequestLine, fields: Fields, limits: Limits, scheme: str) -> tuple[Head, bool]:
+    """The head, and whether its client wants the connection to go on. Raises `ProtocolError`."""
+    noted = fields.noted
+    _check_host(line, fields)
+    length, chunked = _body(line, noted, limits)
+    options = tokens_of(noted.get(b"connection", b""))
+    keep = b"close" not in options and (line.version == "1.1" or b"keep-alive" in options)
+    expects = _expects(line, noted, length)
+    upgrade = b""
+    if _asks_for_websocket(line, noted, options):
+        if length != 0:
+            raise bad("a body on a request to upgrade")
+        upgrade = b"websocket"
+    head = Head(
+        method=line.method,
+        target=line.target,
+        path=fields.path(line.path),
+        query=line.query,
+        http_version=line.version,
+        headers=fields.headers,
+        length=length,
+        chunked=chunked,
+        scheme=fields.scheme or scheme,
+        client=fields.client,
+        script_name=fields.script_name,
+        expects_continue=expects,
+        upgrade=upgrade,
+        trailers_welcome=b"te" in noted and b"trailers" in tokens_of(noted[b"te"]),
+    )
+    return head, keep
+
+
+def _asks_for_websocket(line: RequestLine, noted: dict[bytes, bytes], options: list[bytes]) -> bool:
+    if b"upgrade" not in options or line.version != "1.1" or line.method != "GET":
+        return False
+    return b"websocket" in tokens_of(noted.get(b"upgrade", b""))
+
+
+def _check_host(line: RequestLine, fields: Fields) -> None:
+    value = fields.noted.get(b"host")
+    if value is None:
+        if line.version != "1.0":
+            raise bad("no Host field")
+        if line.authority is not None:
+            fields.headers = ((b"host", line.authority), *fields.headers)
+    elif host(value) is None:
+        raise bad("a Host field that is no host")
+    elif line.authority is not None and value.lower() != line.authority.lower():
+        # RFC 9112 section 3.2.2 lets the target win; a proxy that let the field win would see another site.
+        raise bad("a Host field that differs from the target's host")
+
+
+def _body(line: RequestLine, noted: dict[bytes, bytes], limits: Limits) -> tuple[int | None, bool]:
+    coding = noted.get(b"transfer-encoding")
+    if coding is not None:
+        if b"content-length" in noted:
+            raise bad("both Transfer-Encoding and Content-Length")
+        if line.version == "1.0":
+            raise bad("Transfer-Encoding in HTTP/1.0")
+        codings = [element.strip(b" \t").lower() for element in coding.split(b",")]
+        if codings[-1] != b"chunked" or b"chunked" in codings[:-1] or b"" in codings:
+            raise bad("a Transfer-Encoding that does not end in one chunked")
+        if len(codings) > 1:
+            raise ProtocolError(501, "bad_request", "a transfer coding other than chunked")
+        return None, True
+    declared = noted.get(b"content-length")
+    if declared is None:
+        return 0, False
+    length = length_of(declared)
+    if length is None:
+        raise bad("a Content-Length that is no number")
+    if limits.body and length > limits.body:
+        raise ProtocolError(413, "body_too_large", f"a body of more than {limits.body} octets")
+    return length, False
+
+
+def _expects(line: RequestLine, noted: dict[bytes, bytes], length: int | None) -> bool:
+    expectation = noted.get(b"expect")
+    if expectation is None or line.version == "1.0":
+        return False
+    if tokens_of(expectation) != [b"100-continue"]:
+        raise ProtocolError(417, "bad_request", "an expectation other than 100-continue")
+    return length != 0

@@ -1,0 +1,172 @@
+"""From the bytes of a head to a `Head`, with what identical heads need remembered.
+
+A whole head is read at once. One that comes in pieces is looked at line by line as it arrives, with the
+same checks in the same order, so that how it was split never changes the verdict and nothing waits for an
+end that a limit forbids.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import islice
+
+from hostler.http import Head, Limits, Policy, ProtocolError, Transport
+from hostler.http._fields import FieldPolicy
+from hostler.http._trust import TrustList
+from hostler.http1._framing import make_head
+from hostler.http1._lines import LineParser, bad
+
+_FOLDS = (b" ", b"\t")
+
+
+class HeadReader:
+    """Reads heads for all connections of one listener whose transports are alike (trusted or not, secure or not)."""
+
+    __slots__ = ("_fields", "_folding", "_limits", "_scheme", "known", "lines", "total")
+
+    KEPT = 256
+    KEPT_SIZE = 4096
+
+    def __init__(self, limits: Limits, policy: Policy, fields: FieldPolicy, secure: bool) -> None:
+        self._limits = limits
+        self._fields = fields
+        self._scheme = "https" if secure else "http"
+        self._folding = policy.permit_obsolete_folding
+        self.lines = LineParser(limits, policy)
+        self.total = limits.head or sys.maxsize
+        self.known: dict[bytes, tuple[Head, bool]] = {}
+        """Exact bytes of a head -> the head and whether its client wants to keep the connection."""
+
+    def read(self, block: bytes) -> tuple[Head, bool]:
+        """Read a head that ends in its empty line. Raises `ProtocolError`."""
+        entry = self.known.get(block)
+        if entry is not None:
+            return entry
+        lines = block[:-4].split(b"\r\n")
+        request_line = self.lines.request_line(lines.pop(0))
+        if self._folding:
+            lines = self._unfold(lines)
+        fields = self._fields.apply(self.lines.fields(lines))
+        entry = make_head(request_line, fields, self._limits, self._scheme)
+        if len(block) <= self.KEPT_SIZE:
+            self._keep(block, entry)
+        return entry
+
+    def scan(self) -> LineScan:
+        """A look at a head that is not complete yet."""
+        return LineScan(self.lines, self.total, self._limits.fields, first=True, folding=self._folding)
+
+    def trailers(self, section: bytes) -> Sequence[tuple[bytes, bytes]]:
+        """Read a trailer section that ends in its empty line. Raises `ProtocolError`."""
+        if section == b"\r\n":
+            return ()
+        return self._fields.apply_trailers(self.lines.fields(section[:-4].split(b"\r\n")))
+
+    def scan_trailers(self) -> LineScan:
+        """A look at a trailer section that is not complete yet."""
+        return LineScan(self.lines, self.total, self._limits.fields, first=False, folding=False)
+
+    def _keep(self, block: bytes, entry: tuple[Head, bool]) -> None:
+        known = self.known
+        if len(known) >= self.KEPT:
+            for old in list(islice(known, self.KEPT // 2)):
+                del known[old]
+        known[block] = entry
+
+    def _unfold(self, lines: list[bytes]) -> list[bytes]:
+        """Obsolete line folding (RFC 9112 section 5.2), for listeners that permit it: a fold is one space."""
+        for line in lines:
+            self.lines.check_line(line, False)
+        unfolded: list[list[bytes]] = []
+        for line in lines:
+            if line[:1] not in _FOLDS:
+                unfolded.append([line])
+            elif not unfolded:
+                raise bad("a head whose first field line begins with a blank")
+            else:
+                unfolded[-1].append(line.strip(b" \t"))
+        return [b" ".join(parts) for parts in unfolded]
+
+
+class LineScan:
+    """Looks at lines while their section is incomplete, each octet once. Raises what `read` would raise.
+
+    `first`: the section begins with a request line. `folding`: lines cannot be parsed one by one.
+    """
+
+    __slots__ = ("_count", "_first", "_folding", "_limit", "_lines", "_searched", "_start", "_total")
+
+    def __init__(self, lines: LineParser, total: int, fields: int, *, first: bool, folding: bool) -> None:
+        self._lines = lines
+        self._total = total
+        self._limit = fields or sys.maxsize
+        self._first = first
+        self._folding = folding
+        self._count = 0
+        self._start = 0
+        self._searched = 0
+
+    def look(self, buffer: bytearray) -> None:
+        """Check what has been added to the buffer since the last call."""
+        while True:
+            end = buffer.find(b"\n", self._searched)
+            if end < 0 or end >= self._total:
+                self._partial(buffer)
+                return
+            line = bytes(buffer[self._start : end])
+            if line[-1:] != b"\r":
+                self._lines.check_line(line + b"\n", self._first)
+            self._complete(line[:-1])
+            self._start = self._searched = end + 1
+
+    def _complete(self, line: bytes) -> None:
+        if self._first:
+            self._lines.request_line(line)
+            self._first = False
+            return
+        if self._folding:
+            self._lines.check_line(line, False)
+            return
+        self._count += 1
+        if self._count > self._limit:
+            self._lines.check_line(line, False)
+            raise ProtocolError(431, "too_many_fields", f"more than {self._limit} fields")
+        self._lines.field(line)
+
+    def _partial(self, buffer: bytearray) -> None:
+        start, end = self._start, min(len(buffer), self._total + 1)
+        if buffer[end - 1 : end] == b"\r":
+            end -= 1  # the next octet tells whether this CR is bare
+        limit = self._lines.line_limit if self._first else self._lines.field_limit
+        bare = buffer.find(b"\r", self._searched, end)
+        if bare >= 0 and bare - start <= limit:
+            raise bad("a line that does not end in CRLF")
+        if end - start > limit:
+            self._lines.check_line(bytes(buffer[start:end]), self._first)
+        if len(buffer) > self._total:
+            raise ProtocolError(
+                431, "headers_too_large", f"a header section of more than {self._total} octets"
+            )
+        self._searched = max(start, end)
+
+
+class Readers:
+    """The readers of one listener: one for each kind of transport, made when the first of its kind comes."""
+
+    __slots__ = ("_limits", "_policy", "_readers", "_trust")
+
+    def __init__(self, limits: Limits, policy: Policy) -> None:
+        self._limits = limits
+        self._policy = policy
+        self._trust = TrustList(policy.forwarded_allow)
+        self._readers: dict[tuple[bool, bool], HeadReader] = {}
+
+    def of(self, transport: Transport) -> HeadReader:
+        """The reader for connections like this one."""
+        kind = (self._trust.trusts(transport), transport.secure)
+        reader = self._readers.get(kind)
+        if reader is None:
+            fields = FieldPolicy(self._policy, kind[0], self._trust)
+            reader = self._readers[kind] = HeadReader(self._limits, self._policy, fields, kind[1])
+        return reader

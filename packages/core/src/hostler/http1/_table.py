@@ -1,0 +1,69 @@
+"""The states of an HTTP/1 connection: what is read of the peer, and what is written by us.
+
+Two machines that meet at `NEXT`: when both sides of an exchange are `DONE` and the connection is kept, both
+go back to `IDLE`. `STOP` leads from everywhere to `DEAF` and `MUTE`, where nothing happens any more.
+
+What is read (`PEER`)::
+
+            BYTES            LADEN            END
+    IDLE ----------> HEAD ----------> BODY ----------> DONE --SWITCH--> TUNNEL
+     | ^              |                                ^ ^ |
+     | |              +------------- BARE -------------+ | |
+     | +--- NEXT ------------------ BARE ----------------+ |
+     |     (LADEN: to BODY)                                |
+     +<---------------------- NEXT ------------------------+
+
+What is written (`OWN`)::
+
+          REQUEST          START             END
+    IDLE ---------> OWED ---------> SENDING ------> DONE --NEXT--> IDLE
+                     |
+                     +--SWITCH--> TUNNEL
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+# States.
+IDLE: Final = "IDLE"
+HEAD: Final = "HEAD"
+BODY: Final = "BODY"
+DONE: Final = "DONE"
+TUNNEL: Final = "TUNNEL"
+DEAF: Final = "DEAF"
+OWED: Final = "OWED"
+SENDING: Final = "SENDING"
+MUTE: Final = "MUTE"
+
+# What happens.
+BYTES: Final = "BYTES"
+BARE: Final = "BARE"
+LADEN: Final = "LADEN"
+REQUEST: Final = "REQUEST"
+START: Final = "START"
+END: Final = "END"
+SWITCH: Final = "SWITCH"
+NEXT: Final = "NEXT"
+STOP: Final = "STOP"
+
+PEER: Final[Mapping[str, Mapping[str, str]]] = {
+    IDLE: {BYTES: HEAD, BARE: DONE, LADEN: BODY, STOP: DEAF},
+    HEAD: {BARE: DONE, LADEN: BODY, STOP: DEAF},
+    BODY: {END: DONE, STOP: DEAF},
+    DONE: {NEXT: IDLE, SWITCH: TUNNEL, STOP: DEAF},
+    TUNNEL: {STOP: DEAF},
+    DEAF: {STOP: DEAF},
+}
+"""State of the reading side -> what happens -> its next state."""
+
+OWN: Final[Mapping[str, Mapping[str, str]]] = {
+    IDLE: {REQUEST: OWED, STOP: MUTE},
+    OWED: {START: SENDING, SWITCH: TUNNEL, STOP: MUTE},
+    SENDING: {END: DONE, STOP: MUTE},
+    DONE: {NEXT: IDLE, STOP: MUTE},
+    TUNNEL: {STOP: MUTE},
+    MUTE: {STOP: MUTE},
+}
+"""State of the writing side -> what happens -> its next state."""
