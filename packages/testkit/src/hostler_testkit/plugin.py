@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from hostler_testkit.certificate import Certificate, make_certificate
 from hostler_testkit.installed import worker_type, worker_types
 from hostler_testkit.server import Server
 
@@ -93,6 +94,12 @@ def hostler_directory() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="hostler-"))
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def certificate(hostler_directory: Path) -> Certificate:
+    """A certificate for localhost."""
+    return make_certificate(hostler_directory)
 
 
 class Starter:

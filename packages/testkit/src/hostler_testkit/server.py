@@ -40,6 +40,8 @@ class Server:
         self.error_log = directory / "error.log"
         self.access_log = directory / "access.log"
         self._extra = configuration
+        if settings.get("accesslog") is True:
+            settings["accesslog"] = str(self.access_log)
         self._settings = {"worker_class": worker, "bind": bind, "workers": 1, **settings}
         self.write_configuration()
         self._command = [sys.executable, "-m", "hostler", "-c", str(self.configuration)]
@@ -189,3 +191,11 @@ class Server:
     def worker_pid(self) -> int:
         """The process that answered this request."""
         return int(self.request(target="/pid").body)
+
+
+def processes() -> list[tuple[int, int, int]]:
+    """Process, parent and group of everything on this machine that is not a zombie."""
+    command = ["ps", "-A", "-o", "pid=,ppid=,pgid=,stat="]
+    listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split()[:4] for line in listing.splitlines()]
+    return [(int(pid), int(parent), int(group)) for pid, parent, group, state in rows if state[0] != "Z"]

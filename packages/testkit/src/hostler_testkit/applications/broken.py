@@ -1,0 +1,3 @@
+"""An application whose import fails."""
+
+raise RuntimeError("broken on purpose")
