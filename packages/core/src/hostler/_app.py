@@ -1,4 +1,4 @@
-"""The application: `module:name`, `module:name.attribute`, `module:factory('argument')`, or a PasteDeploy file.
+"""The application: `module:name`, `module:name.attribute`, `module:factory('argument')` or PasteDeploy.
 
 Imports and calls the user's code, so it runs in a worker (or, with `preload_app`, once in the arbiter). Its
 errors are told apart: code that cannot be imported passes with its traceback, a name that is not there
@@ -46,11 +46,11 @@ def find(text: str) -> Any:
     names, call = _parse(text, expression)
     module = _module(text, module_name)
     found: Any = module
-    for name in names:
-        try:
+    try:
+        for name in names:
             found = getattr(found, name)
-        except AttributeError:
-            raise AppError(_missing(text, module_name, names)) from None
+    except AttributeError:
+        raise AppError(_missing(text, module_name, names)) from None
     if call is not None:
         found = _called(text, found, call)
         if found is None:

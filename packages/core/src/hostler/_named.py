@@ -15,9 +15,9 @@ def named(path: str) -> Any:
     """
     module, _, attributes = path.partition(":")
     found: Any = importlib.import_module(module)
-    for attribute in attributes.split("."):
-        try:
+    try:
+        for attribute in attributes.split("."):
             found = getattr(found, attribute)
-        except AttributeError:
-            raise PluginError(f"{path}: the module {module} has no {attributes!r}") from None
+    except AttributeError:
+        raise PluginError(f"{path}: the module {module} has no {attributes!r}") from None
     return found
