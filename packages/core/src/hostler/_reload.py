@@ -1,0 +1,141 @@
+"""Reloaders: a thread in the worker that tells when a source file has changed.
+
+It runs in the worker because only the worker knows which modules the application imported. Each watches
+files by modification time (`poll`), or asks the kernel where the package watchfiles is installed
+(`inotify`). What is done about a change is the caller's affair; it is told once.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import os
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from hostler._named import named
+from hostler._values import ReloaderType
+from hostler.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hostler.settings import Settings
+
+reloader = ReloaderType(
+    name="poll",
+    open="hostler._reload:open_poll",
+    summary="looks at the modification times of source files once a second",
+)
+inotify = ReloaderType(
+    name="inotify",
+    open="hostler._reload_notify:open_notify",
+    summary="is told by the kernel (needs the package watchfiles)",
+)
+
+Changed = Callable[[str], None]
+
+
+class Watcher(threading.Thread):
+    """The polling reloader: started by `start`, ended by `stop`, or by itself once it told a change."""
+
+    def __init__(self, extra_files: Sequence[str], changed: Changed, interval: float = 1.0) -> None:
+        super().__init__(name="reloader", daemon=True)
+        self._extra = list(extra_files)
+        self._more: set[str] = set()
+        self._changed = changed
+        self._interval = interval
+        self._ended = threading.Event()
+        self._seen: dict[str, tuple[int, int, int]] = {}
+        self._patterns = [path for path in self._extra if glob.has_magic(path)]
+        self._matched: set[str] = set()
+
+    def watch(self, paths: Iterable[str]) -> None:
+        """Further files, such as those of a module that could not be imported."""
+        self._more.update(paths)
+
+    def start(self) -> None:
+        """Remember how the files are now, so that a change right after the start is seen."""
+        self._look(first=True)
+        super().start()
+
+    def stop(self) -> None:
+        """End the thread; returns at once."""
+        self._ended.set()
+
+    def run(self) -> None:
+        while not self._ended.wait(self._interval):
+            path = self._look()
+            if path:
+                self._changed(path)
+                return
+
+    def _look(self, *, first: bool = False) -> str:
+        """The first file that is not as it was; empty when all are."""
+        found = ""
+        matched = expand(self._patterns)
+        if not first and matched != self._matched:
+            # A file that a pattern matches appeared or went away.
+            found = min(matched ^ self._matched)
+        self._matched = matched
+        for path in source_files() | set(self._extra) | self._more | matched:
+            state = _state(path)
+            before = self._seen.get(path)
+            if state is None:
+                # An editor may replace a file in two steps: only its return with a new state counts.
+                continue
+            self._seen[path] = state
+            if before is not None and before != state:
+                found = found or path
+        return found
+
+
+def open_poll(extra_files: Sequence[str], changed: Changed) -> Watcher:
+    """A polling reloader, not yet started. `changed(path)` is called once, from its thread."""
+    return Watcher([path for path in extra_files if path], changed)
+
+
+def open_reloader(settings: Settings, chosen: ReloaderType | None, changed: Changed) -> Watcher:
+    """The reloader of the settings. `auto` is the kernel's where it can be had, else polling."""
+    if chosen is None:
+        chosen = inotify if importlib.util.find_spec("watchfiles") is not None else reloader
+    opened: Watcher = named(chosen.open)(settings.reload_extra_files, changed)
+    return opened
+
+
+def check(name: str) -> None:
+    """Refuse `inotify` before any fork when it cannot work. Raises `ConfigError`."""
+    if name == "inotify" and importlib.util.find_spec("watchfiles") is None:
+        raise ConfigError(
+            "reload_engine: inotify needs the package watchfiles; `pip install 'hostler[inotify]'`"
+        )
+
+
+def expand(patterns: Iterable[str]) -> set[str]:
+    """The files that the patterns match now (`**` goes through directories)."""
+    return {path for pattern in patterns for path in glob.glob(pattern, recursive=True)}
+
+
+def source_files() -> set[str]:
+    """The files of all modules that were imported, without those of Python itself."""
+    standard = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
+    found: set[str] = set()
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        if not isinstance(path, str):
+            continue
+        if path.endswith((".pyc", ".pyo")):
+            path = path[:-1]
+        # Installed packages lie below the library's directory; a link to a working copy does not.
+        if not path.startswith(standard) or "site-packages" in path or "dist-packages" in path:
+            found.add(path)
+    return found
+
+
+def _state(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
