@@ -27,11 +27,11 @@ from hostler.http import (
     ResponseError,
     Waiting,
 )
-from hostler.http._date import DateLine
-from hostler.http1._body import Body, ChunkedBody, LengthBody
-from hostler.http1._head_reader import HeadReader, LineScan, Readers
-from hostler.http1._lines import bad
-from hostler.http1._render import CHUNKED, CLOSE, CONTINUE, HEADLESS, KEEP, LENGTH, NO_BODY, OLD, Renderer
+from hostler.http1._head_reader import HeadReader
+from hostler.http1._inbox import Inbox
+from hostler.http1._outbox import Outbox
+from hostler.http1._render import CONTINUE, HEADLESS, KEEP, OLD
+from hostler.http1._shared import Shared
 from hostler.http1._table import (
     BARE,
     BODY,
@@ -53,29 +53,12 @@ from hostler.http1._table import (
     SWITCH,
     TUNNEL,
 )
-
-_BLANKS: Final = 2
-"""Empty lines that may come before a request (RFC 9112 section 2.2 asks for at least one)."""
-_UNREAD: Final = 65536
-"""Octets of an unwanted body that are read after its answer, so that the connection can go on."""
-_JOINED: Final = 65536
-"""Blocks up to this size leave as one: copying them costs less than another buffer in the system call."""
+from hostler.http1._upload import Upload
 
 _AFTER_BARE: Final = PEER[IDLE][BARE]
 _AFTER_REQUEST: Final = OWN[IDLE][REQUEST]
 _AFTER_START: Final = OWN[OWED][START]
 _NOTHING: Final[tuple[Event, ...]] = ()
-
-
-class Shared:
-    """What the connections of one listener in one worker have in common: readers and the renderer."""
-
-    __slots__ = ("readers", "renderer")
-
-    def __init__(self, opening: Opening) -> None:
-        self.readers = Readers(opening.limits, opening.policy)
-        date = opening.shared.get("date") or DateLine()
-        self.renderer = Renderer(opening.policy.server_header, date)
 
 
 def open_connection(opening: Opening) -> Http1Connection:
@@ -93,40 +76,6 @@ def open_connection(opening: Opening) -> Http1Connection:
 class Http1Connection:
     """The contract is `hostler.http.Connection`; see there for what each member means."""
 
-    __slots__ = (
-        "_blanks",
-        "_body",
-        "_buffer",
-        "_credit",
-        "_due",
-        "_eof",
-        "_framing",
-        "_head",
-        "_keep",
-        "_known",
-        "_lasting",
-        "_left",
-        "_limits",
-        "_max_requests",
-        "_out",
-        "_outline",
-        "_overrun",
-        "_own",
-        "_peer",
-        "_reader",
-        "_renderer",
-        "_scan",
-        "_searched",
-        "_secure",
-        "_stream",
-        "_unread",
-        "abrupt",
-        "closing",
-        "held",
-        "reading",
-        "waiting",
-    )
-
     multiplexed = False
 
     def __init__(self, opening: Opening, shared: Shared) -> None:
@@ -138,23 +87,13 @@ class Http1Connection:
         self._secure = opening.transport.secure
         self._lasting = opening.keepalive
         self._peer = self._own = IDLE
-        self._buffer = bytearray()
-        self._searched = 0
-        self._blanks = 0
-        self._scan: LineScan | None = None
-        self._body: Body | None = None
+        self._inbox = Inbox(self._reader)
+        self._outbox = Outbox()
+        self._upload: Upload | None = None
         self._eof = False
         self._stream = 0
         self._head: Head | None = None
         self._keep = False
-        self._due = False  # a 100 (Continue) that the client waits for
-        self._credit = 0  # octets of the body that were told and not yet taken
-        self._unread = 0  # octets read after the answer, of a body that nobody wants
-        self._out: list[bytes] = []
-        self._outline = 0
-        self._framing = NO_BODY
-        self._left = 0
-        self._overrun = 0
         self.waiting = Waiting.FIRST
         self.reading = True
         self.closing = False
@@ -183,8 +122,7 @@ class Http1Connection:
         """Go on with what the client sent ahead."""
         self.held = False
         if self._peer is TUNNEL:
-            block = bytes(self._buffer)
-            self._buffer.clear()
+            block = self._inbox.take()
             return (Data(self._stream, block),) if block else _NOTHING
         if self._peer is not HEAD:
             return _NOTHING
@@ -212,66 +150,42 @@ class Http1Connection:
             return self._read_body(data)
         if peer is IDLE:
             self._peer = PEER[IDLE][BYTES]
-            self._buffer += data
+            self._inbox.add(data)
             return self._read_head()
         if peer is HEAD:
-            self._buffer += data
+            self._inbox.add(data)
             return self._read_head()
         if peer is DONE:
-            self._buffer += data
-            self.reading = len(self._buffer) < self._limits.read_ahead
+            self._inbox.add(data)
+            self.reading = len(self._inbox) < self._limits.read_ahead
         elif peer is TUNNEL:
-            if self._buffer:
-                data = bytes(self._buffer) + data
-                self._buffer.clear()
-                self.held = False
-            return (Data(self._stream, data),)
+            self.held = False
+            return (Data(self._stream, self._inbox.take() + data),)
         return _NOTHING
 
     def _read_head(self) -> Sequence[Event]:
-        buffer = self._buffer
-        if not self._searched:
-            self._skip_blanks()
-        end = buffer.find(b"\r\n\r\n", max(0, self._searched - 3)) + 4
-        if end < 4 or end > self._reader.total:
+        inbox = self._inbox
+        entry = inbox.head()
+        if entry is None:
             self.waiting = Waiting.HEAD
-            if buffer:
-                if self._scan is None:
-                    self._scan = self._reader.scan()
-                self._scan.look(buffer)
-                self._searched = len(buffer)
             return _NOTHING
-        entry = self._reader.read(bytes(buffer[:end]))
-        del buffer[:end]
-        self._searched = self._blanks = 0
-        self._scan = None
         head = entry[0]
         if head.length == 0:
             self._peer = PEER[self._peer][BARE]
             self._begin(entry)
-            self.reading = not self._eof and len(buffer) < self._limits.read_ahead
+            self.reading = not self._eof and len(inbox) < self._limits.read_ahead
             return (Request(self._stream, head, True),)
         self._peer = PEER[self._peer][LADEN]
         self._begin(entry)
-        self._body = ChunkedBody(self._reader, self._limits) if head.chunked else LengthBody(head.length or 0)
-        self._due = head.expects_continue and not buffer
+        upload = self._upload = Upload(head, self._reader, self._limits)
         request = Request(self._stream, head, False)
-        if not buffer:
-            self._wait_for_body()
+        if not inbox:
+            self._wait_for_body(upload)
             return (request,)
-        data = bytes(buffer)
-        buffer.clear()
         try:
-            return (request, *self._read_body(data))
+            return (request, *self._read_body(inbox.take()))
         except ProtocolError as error:
             return (request, *self._refuse(error))
-
-    def _skip_blanks(self) -> None:
-        while self._buffer.startswith(b"\r\n"):
-            self._blanks += 1
-            if self._blanks > _BLANKS:
-                raise bad("empty lines where a request should be")
-            del self._buffer[:2]
 
     def _begin(self, entry: tuple[Head, bool]) -> None:
         """A request is told: from now on the application has the word."""
@@ -282,39 +196,35 @@ class Http1Connection:
         self.waiting = Waiting.NOTHING
 
     def _read_body(self, data: bytes) -> Sequence[Event]:
-        body = self._body
-        assert body is not None
-        self._due = False
+        upload = self._uploaded()
         if self._own is DONE:
-            return self._read_unwanted(body, data)
-        block, rest = body.feed(data)
-        self._credit += len(block)
+            return self._read_unwanted(upload, data)
+        block, rest = upload.feed(data)
         if rest is None:
-            self._wait_for_body()
+            self._wait_for_body(upload)
             return (Data(self._stream, block),) if block else _NOTHING
         self._peer = PEER[BODY][END]
-        self._buffer += rest
-        self.reading = not self._eof and len(rest) < self._limits.read_ahead
+        self._inbox.add(rest)
+        self.reading = len(rest) < self._limits.read_ahead
         self.waiting = Waiting.NOTHING
-        end = End(self._stream, body.trailers)
+        end = End(self._stream, upload.trailers)
         return (Data(self._stream, block), end) if block else (end,)
 
-    def _read_unwanted(self, body: Body, data: bytes) -> Sequence[Event]:
+    def _read_unwanted(self, upload: Upload, data: bytes) -> Sequence[Event]:
         """The answer is out and the rest of the body is not wanted: read a little of it, or close."""
-        _, rest = body.feed(data)
-        self._unread += len(data) - len(rest or b"")
-        if self._unread > _UNREAD:
+        rest = upload.skip(data)
+        if upload.too_long:
             self._stop()
         elif rest is not None:
             self._peer = PEER[BODY][END]
-            self._buffer += rest
+            self._inbox.add(rest)
             self._next()
             return self.resume() if self.held else _NOTHING
         return _NOTHING
 
-    def _wait_for_body(self) -> None:
-        self.reading = self._credit < self._limits.read_ahead and not self._eof
-        self.waiting = Waiting.BODY if self.reading and not self._due else Waiting.NOTHING
+    def _wait_for_body(self, upload: Upload) -> None:
+        self.reading = upload.welcome
+        self.waiting = Waiting.BODY if self.reading and not upload.due else Waiting.NOTHING
 
     def _finished(self) -> Sequence[Event]:
         """The peer will send no more."""
@@ -322,14 +232,14 @@ class Http1Connection:
         self.reading = False
         if self._peer is DONE:
             # A client may close its half once its request is complete: it still reads its answer.
-            self._keep = self._keep and bool(self._buffer)
+            self._keep = self._keep and bool(self._inbox)
             return _NOTHING
         if self._peer is DEAF:
             return _NOTHING
         if self._peer is BODY and self._own is not DONE:
             return self._refuse(ProtocolError(400, "", "the peer closed before the end of the body"))
         stream = self._stream if self._peer is TUNNEL else None
-        self._stop(abrupt=not self._out)
+        self._stop(abrupt=not self._outbox)
         return (Gone(stream, "the peer closed"),)
 
     def _refuse(self, error: ProtocolError) -> Sequence[Event]:
@@ -338,9 +248,9 @@ class Http1Connection:
         abrupt = False
         if own is OWED:
             stream = self._stream
-            self._out.append(self._renderer.refusal(error.status, bool(self._outline_of() & HEADLESS)))
+            self._outbox.put(self._renderer.refusal(error.status, bool(self._outline_of() & HEADLESS)))
         elif own is IDLE:
-            self._out.append(self._renderer.refusal(error.status, False))
+            self._outbox.put(self._renderer.refusal(error.status, False))
         elif own is SENDING:
             stream, abrupt = self._stream, True
         self._stop(abrupt)
@@ -349,17 +259,24 @@ class Http1Connection:
     def _stop(self, abrupt: bool = False) -> None:
         self._peer = PEER[self._peer][STOP]
         self._own = OWN[self._own][STOP]
-        self._buffer.clear()
-        self._due = self.held = self.reading = False
+        self._inbox.clear()
+        self.held = self.reading = False
         self.waiting = Waiting.NOTHING
         self.closing = True
         self.abrupt = abrupt
 
     # -- writing ---------------------------------------------------------------------------------------
 
+    def _served(self) -> Head:
+        assert self._head is not None
+        return self._head
+
+    def _uploaded(self) -> Upload:
+        assert self._upload is not None
+        return self._upload
+
     def _outline_of(self) -> int:
-        head = self._head
-        assert head is not None
+        head = self._served()
         return (OLD if head.http_version == "1.0" else 0) | (HEADLESS if head.method == "HEAD" else 0)
 
     def _serves(self, stream: int, wanted: str, mistake: str) -> bool:
@@ -377,7 +294,7 @@ class Http1Connection:
             self._serves(stream, OWED, "an interim response after the final head")
             and not self._outline_of() & OLD
         ):
-            self._out.append(block)
+            self._outbox.put(block)
 
     def start(
         self, stream: int, status: int, headers: Headers, *, length: int | None = None, reason: bytes = b""
@@ -387,7 +304,7 @@ class Http1Connection:
             stream, OWED, "a second head for one request"
         ):
             return
-        if self._due:
+        if self._peer is BODY and self._uploaded().due:
             # Whether the body comes now is for the client to choose, so its end cannot be told from a request.
             self._keep = False
         outline = self._outline_of()
@@ -395,40 +312,22 @@ class Http1Connection:
             outline |= KEEP
         answer = self._renderer.answer(status, reason, headers, length, outline)
         self._own = _AFTER_START
-        self._out.append(answer.head)
-        self._framing = answer.framing
-        self._left = answer.length
+        self._outbox.begin(answer)
         self._keep = answer.keep
-        self._overrun = 0
-        self._due = False
 
     def data(self, stream: int, block: bytes) -> None:
         """Send octets of the body, cut to Content-Length. Raises `ResponseError` before `start`."""
-        if (stream != self._stream or self._own is not SENDING) and not self._serves(
-            stream, SENDING, "a body without a head, or after its end"
-        ):
-            return
-        if type(block) is not bytes:
-            block = bytes(block)  # what the application may change later
-        framing = self._framing
-        if framing == LENGTH:
-            left = self._left - len(block)
-            if left < 0:
-                self._overrun -= left
-                block = block[:left]
-                left = 0
-            self._left = left
-            if block:
-                self._out.append(block)
-        elif framing == CHUNKED:
-            if block:
-                self._out += (b"%x\r\n" % len(block), block, b"\r\n")
-        elif framing == CLOSE:
-            self._out.append(block)
+        if stream != self._stream or self._own is not SENDING:
+            if stream == self._stream and self._own is TUNNEL:
+                self._outbox.put(bytes(block))
+                return
+            if not self._serves(stream, SENDING, "a body without a head, or after its end"):
+                return
+        self._outbox.write(block)
 
     def overrun(self, stream: int) -> int:
         """Octets that `data` has cut since `start`."""
-        return self._overrun if stream == self._stream else 0
+        return self._outbox.cut if stream == self._stream else 0
 
     def end(self, stream: int, trailers: Headers = ()) -> None:
         """The answer is complete. Raises `ResponseError` before `start` and for a bad trailer."""
@@ -439,12 +338,12 @@ class Http1Connection:
             stream, SENDING, "the end of an answer without a head"
         ):
             return
-        if self._framing == CHUNKED:
-            section = self._renderer.trailers(trailers) if trailers else b""
-            head = self._head
-            assert head is not None
-            self._out.append(b"0\r\n%b\r\n" % (section if head.trailers_welcome else b""))
-        elif self._left:
+        section = b""
+        if trailers:
+            section = self._renderer.trailers(trailers)
+            if not self._served().trailers_welcome:
+                section = b""
+        if not self._outbox.finish(section):
             # Shorter than its Content-Length: only the end of the connection can tell the client.
             self._stop(abrupt=True)
             return
@@ -455,12 +354,9 @@ class Http1Connection:
             self._leave_body()
 
     def _leave_body(self) -> None:
-        body = self._body
-        assert body is not None
-        if not self._keep or (body.left or 0) > _UNREAD:
+        if not self._keep or self._uploaded().too_long:
             self._stop()
             return
-        self._unread = 0
         self.reading = True
         self.waiting = Waiting.BODY
 
@@ -471,11 +367,9 @@ class Http1Connection:
             return
         self._peer = PEER[DONE][NEXT]
         self._own = OWN[DONE][NEXT]
-        self._body = None
-        self._credit = 0
         self.reading = not self._eof
         self.waiting = Waiting.IDLE
-        if self._buffer:
+        if self._inbox:
             self._peer = PEER[IDLE][BYTES]
             self.waiting = Waiting.HEAD
             self.held = True
@@ -487,18 +381,19 @@ class Http1Connection:
 
     def taken(self, stream: int, count: int) -> None:
         """The application has consumed octets of the body: read on."""
-        if stream != self._stream or self.closing:
-            return
-        self._credit -= count
-        if self._peer is BODY and self._own is not DONE:
-            self._wait_for_body()
+        if stream == self._stream and self._peer is BODY and self._own is not DONE:
+            upload = self._uploaded()
+            upload.taken(count)
+            self._wait_for_body(upload)
 
     def proceed(self, stream: int) -> None:
         """The application wants the body: send the 100 (Continue) that the client waits for, once."""
-        if self._due and stream == self._stream and self._own is OWED:
-            self._due = False
-            self._out.append(CONTINUE)
-            self._wait_for_body()
+        if stream == self._stream and self._peer is BODY and self._own is OWED:
+            upload = self._uploaded()
+            if upload.due:
+                upload.due = False
+                self._outbox.put(CONTINUE)
+                self._wait_for_body(upload)
 
     def backlog(self, stream: int) -> int:
         """HTTP/1 has no flow control of its own."""
@@ -508,24 +403,21 @@ class Http1Connection:
         """Allow sendfile for a body of known length in plain text."""
         if self._secure or stream != self._stream or self._own is not SENDING:
             return False
-        if self._framing != LENGTH or count > self._left:
-            return False
-        self._left -= count
-        return True
+        return self._outbox.skip(count)
 
     def tunnel(self, stream: int, headers: Headers) -> None:
         """Accept the upgrade that the head asked for. Raises `ResponseError` when it asked for none."""
         if not self._serves(stream, OWED, "an upgrade after the final head"):
             return
-        head = self._head
-        if head is None or not head.upgrade:
+        head = self._served()
+        if not head.upgrade:
             raise ResponseError("an upgrade that the client did not ask for")
-        self._out.append(self._renderer.switch(head.upgrade, headers))
+        self._outbox.put(self._renderer.switch(head.upgrade, headers))
         self._peer = PEER[DONE][SWITCH]
         self._own = OWN[OWED][SWITCH]
         self.waiting = Waiting.NOTHING
         self.reading = not self._eof
-        self.held = bool(self._buffer)
+        self.held = bool(self._inbox)
 
     def drain(self) -> None:
         """Let the answer in service, or the next one, be the last."""
@@ -535,26 +427,4 @@ class Http1Connection:
 
     def outgoing(self) -> list[bytes]:
         """What is to be written: small blocks joined, large ones as they came."""
-        out = self._out
-        if not out:
-            return []
-        self._out = []
-        if len(out) == 1:
-            return out
-        if len(out) == 2:
-            return [out[0] + out[1]] if len(out[1]) <= _JOINED else out
-        return _join(out)
-
-
-def _join(blocks: list[bytes]) -> list[bytes]:
-    joined: list[bytes] = []
-    run: list[bytes] = []
-    size = 0
-    for block in blocks:
-        if size + len(block) > _JOINED and run:
-            joined.append(b"".join(run))
-            run, size = [], 0
-        run.append(block)
-        size += len(block)
-    joined.append(b"".join(run))
-    return joined
+        return self._outbox.take()
