@@ -223,7 +223,7 @@ words = Kind("A,B", _words)
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    if value is None:
+    if value is None or value == "":
         return ()
     if isinstance(value, str):
         value = [value]

@@ -79,7 +79,7 @@ def _mode_of_proxy(value: Any) -> str:
     return str(_proxy_mode.convert(value))
 
 
-proxy_mode = Kind("MODE", _mode_of_proxy, "optional", _proxy_mode.allowed)
+proxy_mode = Kind("VERSION", _mode_of_proxy, "optional", _proxy_mode.allowed)
 
 
 def _plugin_name(value: Any) -> str:

@@ -13,6 +13,12 @@ class ConfigError(HostlerError):
     """A setting is unknown or has a value that it cannot have."""
 
 
+class UsageError(ConfigError):
+    """The command line cannot be understood, or gives a value that a setting cannot have."""
+
+    exit_code = 2
+
+
 class PluginError(HostlerError):
     """A plugin is not installed, broken, in conflict, or made for another API."""
 

@@ -100,7 +100,7 @@ class Settings:
         "hostler.toml or [tool.hostler] of pyproject.toml in the working directory is read if there is one.",
     )  # fmt: skip
     wsgi_app: str | None = setting(
-        None, kind=optional_text, section=CONFIG, aliases=("app",),
+        None, kind=optional_text, section=CONFIG,
         help="The application as MODULE:CALLABLE or MODULE:FACTORY(ARGUMENTS); the command line's positional "
         "argument comes before it. Without a callable `application` is taken.",
     )  # fmt: skip
