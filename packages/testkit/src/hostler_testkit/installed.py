@@ -7,11 +7,16 @@ from importlib.metadata import entry_points
 from typing import Any
 
 
+def imported(name: str) -> Any:
+    """What `module:attribute` names."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
 def plugin_value(group: str, name: str) -> Any:
     """The value of an entry point, or of `module:attribute`."""
     if ":" in name:
-        module, _, attribute = name.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return imported(name)
     for found in entry_points(group=group, name=name):
         return found.load()
     raise LookupError(f"no entry point {name!r} in {group}")

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from hostler_testkit.certificate import Certificate, make_certificate
-from hostler_testkit.installed import worker_type, worker_types
+from hostler_testkit.installed import imported, plugin_value, worker_type, worker_types
+from hostler_testkit.protocol import CHECKS, vectors_for
 from hostler_testkit.server import Server
 
 pytest.register_assert_rewrite("hostler_testkit.conformance")
@@ -35,6 +36,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="worker class that the conformance suites run on; several with commas (default: sync)",
     )
+    options.addoption(
+        "--hostler-protocol",
+        metavar="NAME",
+        help="protocol, or module:VALUE, that the protocol suite runs on (default: http1)",
+    )
+    options.addoption(
+        "--hostler-vectors",
+        metavar="MODULE:NAME",
+        help="a mapping of names to octets of a client, for a protocol that the kit does not know",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,6 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each suite on the workers named on the command line, else on those that its module names."""
+    if "protocol_vector" in metafunc.fixturenames:
+        generate_protocol_tests(metafunc)
     if "hostler_worker" not in metafunc.fixturenames:
         return
     named = metafunc.config.getoption("--hostler-worker")
@@ -55,6 +68,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     interface = getattr(metafunc.module, "INTERFACE", None)
     fitting = [name for name in names if interface in (None, worker_type(name).interface)]
     metafunc.parametrize("hostler_worker", fitting or ["none"], indirect=True, scope="session")
+
+
+def generate_protocol_tests(metafunc: pytest.Metafunc) -> None:
+    """Each check with each vector of each protocol."""
+    named = metafunc.config.getoption("--hostler-protocol")
+    names = named.split(",") if named else list(getattr(metafunc.module, "PROTOCOLS", ("http1",)))
+    given = metafunc.config.getoption("--hostler-vectors")
+    rows = []
+    for name in names:
+        value = plugin_value("hostler.protocols", name)
+        vectors = imported(given) if given else vectors_for(value.name)
+        for check in CHECKS:
+            for title, octets in vectors.items():
+                rows.append(pytest.param(value, check, (title, octets), id=f"{value.name}-{check}-{title}"))
+    metafunc.parametrize(("hostler_protocol", "protocol_check", "protocol_vector"), rows)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

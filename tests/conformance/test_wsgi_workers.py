@@ -1,0 +1,13 @@
+"""Every installed WSGI worker passes the kit's suites."""
+
+from hostler_testkit import installed_workers
+from hostler_testkit.conformance.test_corpus import *  # noqa: F403
+from hostler_testkit.conformance.test_file_wrapper import *  # noqa: F403
+from hostler_testkit.conformance.test_http1 import *  # noqa: F403
+from hostler_testkit.conformance.test_lifecycle import *  # noqa: F403
+from hostler_testkit.conformance.test_limits import *  # noqa: F403
+from hostler_testkit.conformance.test_pep3333_answers import *  # noqa: F403
+from hostler_testkit.conformance.test_pep3333_requests import *  # noqa: F403
+from hostler_testkit.conformance.test_tls import *  # noqa: F403
+
+WORKERS = installed_workers("wsgi")
