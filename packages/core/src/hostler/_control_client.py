@@ -130,7 +130,7 @@ def _service(path: str, name: str, words: Sequence[str]) -> Any:
     told = ask(path, "service", [name])
     from hostler import _plugins  # noqa: PLC0415 - only these commands look at the plugins
 
-    value = _plugins.Registry().find(ServiceType, name)
+    value = _plugins.Registry.installed(_plugins.search_path()).find(ServiceType, name)
     if not value.control:
         raise ControlError(f"the service {name} has no commands")
     settings = value.settings(**_tuples(told["settings"])) if value.settings is not None else None

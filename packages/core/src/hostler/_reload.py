@@ -21,7 +21,7 @@ from hostler._values import ReloaderType
 from hostler.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hostler.settings import Settings
+    from hostler._configuration import Configuration
 
 reloader = ReloaderType(
     name="poll",
@@ -32,6 +32,11 @@ inotify = ReloaderType(
     name="inotify",
     open="hostler._reload_notify:open_notify",
     summary="is told by the kernel (needs the package watchfiles)",
+)
+automatic = ReloaderType(
+    name="auto",
+    open="hostler._reload:open_automatic",
+    summary="inotify where watchfiles is installed, else poll",
 )
 
 Changed = Callable[[str], None]
@@ -96,20 +101,28 @@ def open_poll(extra_files: Sequence[str], changed: Changed) -> Watcher:
     return Watcher([path for path in extra_files if path], changed)
 
 
-def open_reloader(settings: Settings, chosen: ReloaderType | None, changed: Changed) -> Watcher:
-    """The reloader of the settings. `auto` is the kernel's where it can be had, else polling."""
-    if chosen is None:
-        chosen = inotify if importlib.util.find_spec("watchfiles") is not None else reloader
-    opened: Watcher = named(chosen.open)(settings.reload_extra_files, changed)
+def open_automatic(extra_files: Sequence[str], changed: Changed) -> Watcher:
+    """The kernel's reloader where it can be had, else the polling one."""
+    chosen = inotify if importlib.util.find_spec("watchfiles") is not None else reloader
+    opened: Watcher = named(chosen.open)(extra_files, changed)
     return opened
 
 
-def check(name: str) -> None:
-    """Refuse `inotify` before any fork when it cannot work. Raises `ConfigError`."""
-    if name == "inotify" and importlib.util.find_spec("watchfiles") is None:
+def open_reloader(configuration: Configuration, changed: Changed) -> Watcher | None:
+    """The reloader of the settings, not yet started; None without `reload`.
+
+    Raises `ConfigError` for one that cannot work here.
+    """
+    chosen = configuration.reloader
+    if chosen is None:
+        return None
+    try:
+        opened: Watcher = named(chosen.open)(configuration.settings.reload_extra_files, changed)
+    except ImportError as error:
         raise ConfigError(
-            "reload_engine: inotify needs the package watchfiles; `pip install 'hostler[inotify]'`"
-        )
+            f"reload_engine: {chosen.name} needs the package {error.name}; `pip install {error.name}`"
+        ) from None
+    return opened
 
 
 def expand(patterns: Iterable[str]) -> set[str]:
