@@ -83,6 +83,9 @@ class Logger(Protocol):
     def refused(self, kind: str, peer: Any, detail: str = "") -> None:
         """One line `refused kind=… peer=… …` for a connection that was refused, limited in rate per kind."""
 
+    def measure(self, name: str, value: float, kind: str = "gauge") -> None:
+        """A figure (`gauge`, `counter`, `timer`, `histogram`) for loggers that send some; else nothing."""
+
     def close(self) -> None: ...
 
 

@@ -10,6 +10,7 @@ from hostler._values import LoggerType
 if TYPE_CHECKING:
     from hostler._configuration import Configuration
     from hostler._contexts import Logger
+    from hostler.settings import Settings
 
 logger = LoggerType(
     name="std",
@@ -25,3 +26,8 @@ def open_logger(configuration: Configuration) -> Logger:
     """
     chosen = configuration.logger
     return cast("Logger", named(chosen.open)(configuration.settings, configuration.own.get(chosen.name)))
+
+
+def open_std_logger(settings: Settings) -> Logger:
+    """The logger `std` under these settings, for loggers that add to it. Raises `ConfigError`."""
+    return cast("Logger", named("hostler._log_standard:open_standard")(settings))

@@ -148,6 +148,9 @@ class StandardLogger:
             f" {escape(detail)}" if detail else "",
         )
 
+    def measure(self, name: str, value: float, kind: str = "gauge") -> None:
+        """Figures are for loggers that send them somewhere."""
+
     # -- files -----------------------------------------------------------------------------------------
 
     def reopen(self) -> None:

@@ -17,6 +17,7 @@ from hostler._contexts import (
     WorkerContext,
     WorkerStatus,
 )
+from hostler._log import open_std_logger
 from hostler._values import API, LoggerType, Plugin, ProtocolType, ReloaderType, ServiceType, WorkerType
 from hostler.http import (
     Address,
@@ -72,4 +73,5 @@ __all__ = [
     "WorkerContext",
     "WorkerStatus",
     "WorkerType",
+    "open_std_logger",
 ]
