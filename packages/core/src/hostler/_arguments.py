@@ -137,7 +137,7 @@ def describe(name: Name) -> str:
     """The sentence of the help, with what it has without the flag and its name in a file if that differs."""
     declaration = name.declaration
     notes = []
-    if name.default not in (None, "", (), False, True) and not isinstance(name.default, dict):
+    if name.default not in (None, "", ()) and not isinstance(name.default, (bool, dict)):
         notes.append(f"default {plain(name)}")
     if not any(flag == "--" + name.full.replace("_", "-") for flag in name.flags):
         notes.append(f"in files {name.full}")

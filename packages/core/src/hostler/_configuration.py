@@ -15,10 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hostler._bind import binds
 from hostler._given import Given, Origin
 from hostler._known import OFFICIAL, PROTOCOL_IDS
+from hostler._named import named
 from hostler._names import Name, Names, make
 from hostler._plugins import Registry, install, search_path
+from hostler._protocols import spoken
 from hostler._sources import Sources
 from hostler._values import LoggerType, Plugin, ProtocolType, ReloaderType, ServiceType, WorkerType
 from hostler.errors import ConfigError, PluginError
@@ -111,7 +114,7 @@ def _build(start: Start, registry: Registry | None) -> Configuration:
     chosen = choice.make()
     warnings = [*sources.warnings, *_ignored(given), *choice.warnings, *registry.warnings]
     active = {plugin.name for plugin in choice.active()}
-    return dataclasses.replace(
+    configuration = dataclasses.replace(
         chosen,
         origins=origins,
         argv=start.argv,
@@ -121,6 +124,9 @@ def _build(start: Start, registry: Registry | None) -> Configuration:
         ),
         start=start,
     )
+    for bind in binds(settings):
+        spoken(bind, configuration)
+    return configuration
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -205,9 +211,15 @@ class _Choice:
         reloader = self._use(self._reloader()) if self._settings.reload else None
         self._tell_inactive()
         self._check_together(worker)
-        settings = dataclasses.replace(self._settings, worker_class=self._settings.worker_class)
+        self._validate(services)
         own = dict(self._own)
-        return Configuration(settings, own, worker, protocols, services, logger, reloader, {}, ())
+        return Configuration(self._settings, own, worker, protocols, services, logger, reloader, {}, ())
+
+    def _validate(self, services: Iterable[ServiceType]) -> None:
+        """What a service says of values that do not go together."""
+        for service in services:
+            if service.validate:
+                named(service.validate)(self._own.get(service.name))
 
     def _use(self, plugin: Any) -> Any:
         self._active[plugin.name] = plugin
@@ -247,14 +259,10 @@ class _Choice:
         found: dict[str, ProtocolType] = {}
         for wanted in self._http_versions():
             one = self._http(wanted)
+            found[one.name] = one
             if one.multiplexing and not worker.multiplexes:
-                self.warnings.append(
-                    f"http_protocols: the worker {worker.name} cannot serve {wanted}; it is left out"
-                )
-            else:
-                found[one.name] = one
-        if not found:
-            found["http1"] = self._registry.find(ProtocolType, "http1")
+                # The listeners leave it out by themselves, and refuse to start if nothing is left.
+                self.warnings.append(f"http_protocols: the worker {worker.name} does not serve {wanted}")
         for scheme in self._schemes():
             one = self._gateway(scheme)
             found[one.name] = one

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import grp
+import inspect
 import pwd
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -246,14 +247,29 @@ mapping = Kind("TABLE", _mapping)
 
 
 def hook(*arities: int) -> Kind:
-    """A callable that takes one of so many arguments, or None; text names it as `module.attribute`."""
+    """A function that takes one of so many arguments, or None; text names it as `module.attribute`."""
 
     def convert(value: Any) -> Any:
-        if value is None or isinstance(value, str) or callable(value):
+        if value is None or isinstance(value, str):
             return value
-        raise Invalid("must be a function" + (f" of {arities[0]} argument(s)" if arities else ""))
+        wanted = " or ".join(map(str, sorted(arities)))
+        if not callable(value):
+            raise Invalid("must be a function" + (f" of {wanted} argument(s)" if arities else ""))
+        if arities and not any(_takes(value, count) for count in arities):
+            raise Invalid(f"must be a function that takes {wanted} argument(s)")
+        return value
 
     return Kind("CALLABLE", convert)
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # some functions written in C do not tell
+        return True
+    return True
 
 
 def _user(value: Any) -> int | None:

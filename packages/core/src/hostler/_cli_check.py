@@ -1,0 +1,101 @@
+"""`--check-config`: everything that can be wrong before the first request, tried in a child.
+
+The application's code runs in the child alone, so that what it does to its process, and how it ends it, is
+not felt here.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+
+from hostler import _app
+from hostler._bind import binds
+from hostler._configuration import Configuration
+from hostler._named import named
+from hostler.errors import HostlerError
+
+
+def check(configuration: Configuration, prog: str) -> int:
+    """0 when a server with this configuration would start, else 1 with the reason on standard error."""
+    for warning in configuration.warnings:
+        _say(f"{prog}: warning: {warning}")
+    sys.stdout.flush()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        _child(configuration, prog, writer)
+    os.close(writer)
+    in_time = _await(reader, configuration.settings.boot_timeout)
+    os.close(reader)
+    if not in_time:
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if not in_time:
+        _say(f"{prog}: error: the application was not loaded in {configuration.settings.boot_timeout:g} s")
+    elif code not in (0, 1):
+        end = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        _say(f"{prog}: error: loading the application {end}")
+    return 0 if in_time and code == 0 else 1
+
+
+def _await(reader: int, seconds: float) -> bool:
+    """True when the child has said that it is done, or has ended."""
+    deadline = time.monotonic() + seconds if seconds else None
+    while True:
+        rest = None if deadline is None else max(0.0, deadline - time.monotonic())
+        ready, _, _ = select.select([reader], [], [], rest)
+        return bool(ready)
+
+
+def _child(configuration: Configuration, prog: str, writer: int) -> None:
+    code = 1
+    try:
+        _try(configuration)
+        code = 0
+    except HostlerError as error:
+        _say(f"{prog}: error: {error}")
+    except SystemExit as error:
+        _say(f"{prog}: error: the application ended its process: SystemExit: {error}")
+    except BaseException as error:  # noqa: BLE001  # the wall around the user's code
+        traceback.print_exc()
+        _say(f"{prog}: error: the application cannot be loaded: {type(error).__name__}: {error}")
+    finally:
+        sys.stdout.flush()
+        os.write(writer, b".")
+        os._exit(code)
+
+
+def _try(configuration: Configuration) -> None:
+    settings, worker = configuration.settings, configuration.worker
+    if settings.chdir:
+        os.chdir(settings.chdir)
+    for variable in settings.raw_env:
+        name, _, value = variable.partition("=")
+        os.environ[name] = value
+    if worker.prepare:
+        named(worker.prepare)(configuration.own.get(worker.name))
+    for bind in binds(settings):
+        if bind.certificates is not None:
+            from hostler import _tls  # noqa: PLC0415  # OpenSSL, only for those who use it
+
+            _tls.prepare(bind, configuration)
+    for code in (
+        worker.serve,
+        configuration.logger.open,
+        *(one.open for one in configuration.protocols),
+        *(one.serve for one in configuration.services),
+    ):
+        named(code)
+    _app.prepare_path(settings)
+    _app.load(settings)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201  # an answer to the command
