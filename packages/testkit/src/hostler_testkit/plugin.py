@@ -6,6 +6,7 @@ test's own, `site` is one server with the kit's application shared by the whole 
 
 from __future__ import annotations
 
+import ast
 import shutil
 import signal
 import tempfile
@@ -42,6 +43,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="protocol, or module:VALUE, that the protocol suite runs on (default: http1)",
     )
     options.addoption(
+        "--hostler-service", metavar="NAME", help="service, or module:VALUE, that the service suite runs on"
+    )
+    options.addoption(
+        "--hostler-service-settings",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a setting, as Python source, that makes the service run; may be repeated",
+    )
+    options.addoption(
         "--hostler-vectors",
         metavar="MODULE:NAME",
         help="a mapping of names to octets of a client, for a protocol that the kit does not know",
@@ -58,6 +69,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each suite on the workers named on the command line, else on those that its module names."""
     if "protocol_vector" in metafunc.fixturenames:
         generate_protocol_tests(metafunc)
+    if "hostler_service" in metafunc.fixturenames:
+        named = metafunc.config.getoption("--hostler-service")
+        names = [named] if named else list(getattr(metafunc.module, "SERVICES", ()))
+        metafunc.parametrize("hostler_service", names, indirect=True)
     if "hostler_worker" not in metafunc.fixturenames:
         return
     named = metafunc.config.getoption("--hostler-worker")
@@ -161,6 +176,26 @@ def server(hostler_directory: Path, hostler_worker: str, application: str) -> It
     """Start a server: `server(APPLICATION?, wait=True, bind=…, configuration="…", **settings)`."""
     starter = Starter(hostler_directory, hostler_worker, application)
     yield starter
+    starter.end()
+
+
+@pytest.fixture
+def hostler_service(request: pytest.FixtureRequest) -> Any:
+    """The `ServiceType` under test."""
+    return plugin_value("hostler.services", request.param)
+
+
+@pytest.fixture
+def service_server(
+    request: pytest.FixtureRequest, hostler_directory: Path, hostler_service: Any
+) -> Iterator[Server]:
+    """A server with the sync worker that runs the service under test."""
+    settings = dict(getattr(request.module, "SETTINGS", {}))
+    for text in request.config.getoption("--hostler-service-settings"):
+        name, _, source = text.partition("=")
+        settings[name] = ast.literal_eval(source)
+    starter = Starter(hostler_directory, "sync", APPLICATIONS["wsgi"])
+    yield starter(**settings)
     starter.end()
 
 

@@ -1,0 +1,117 @@
+"""The command `hostler-testkit`: the suites on one plugin, reported as a table with the reason of each failure.
+
+hostler-testkit worker NAME|MODULE:VALUE       through a live server
+hostler-testkit protocol NAME|MODULE:VALUE     without a socket (--vectors MODULE:NAME for one of your own)
+hostler-testkit service NAME|MODULE:VALUE      the value's contract, and a server that starts with it
+hostler-testkit new KIND NAME [DIRECTORY]      a distribution of your own that passes as written
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hostler_testkit.skeletons import KINDS, write_skeleton
+
+SUITES = {
+    "worker": "hostler_testkit.conformance",
+    "protocol": "hostler_testkit.conformance_protocol",
+    "service": "hostler_testkit.conformance_service",
+}
+
+
+class Table:
+    """A pytest plugin that collects outcomes and prints them by suite."""
+
+    def __init__(self, every: bool) -> None:
+        self._every = every
+        self._rows: dict[str, list[tuple[str, str, str]]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take an outcome; of set-up and tear-down only what went wrong."""
+        if report.when != "call" and report.passed:
+            return
+        path, _, name = report.nodeid.partition("::")
+        suite = Path(path).stem.removeprefix("test_")
+        word = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}[report.outcome]
+        reason = "" if report.passed else self._reason(report)
+        self._rows.setdefault(suite, []).append((word, name.removeprefix("test_"), reason))
+
+    def _reason(self, report: pytest.TestReport) -> str:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        text = crash.message if crash is not None else str(report.longrepr)
+        return text.strip().split("\n")[0][:300]
+
+    def write(self) -> None:
+        """The table: a line for each suite, below it each failure (or, with `--all`, each test)."""
+        for suite, rows in self._rows.items():
+            counts = {word: sum(row[0] == word for row in rows) for word in ("ok", "FAILED", "skipped")}
+            told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+            sys.stdout.write(f"{suite:<24} {told}\n")
+            for word, name, reason in rows:
+                if self._every or word != "ok":
+                    sys.stdout.write(f"  {word:<8} {name}\n")
+                    if reason:
+                        sys.stdout.write(f"           {reason}\n")
+
+
+def check(kind: str, name: str, vectors: str | None, every: bool, more: list[str]) -> int:
+    """Run a suite and print its table; the exit code is 0 when all passed."""
+    table = Table(every)
+    words = [
+        "--pyargs",
+        SUITES[kind],
+        f"--hostler-{kind}",
+        name,
+        "-p",
+        "no:terminal",
+        "-p",
+        "no:cacheprovider",
+    ]
+    if vectors:
+        words += ["--hostler-vectors", vectors]
+    code = pytest.main([*words, *more], plugins=[table])
+    table.write()
+    return int(code)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser("hostler-testkit", description="Prove a plugin of hostler.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for kind in SUITES:
+        one = commands.add_parser(kind, help=f"run the suite for a {kind}")
+        one.add_argument("name", help="the entry point's name, or module:VALUE")
+        one.add_argument("--all", action="store_true", help="print every test, not only the failures")
+        one.add_argument(
+            "--vectors", metavar="MODULE:NAME", help="for a protocol: name -> octets of a client"
+        )
+    new = commands.add_parser("new", help="write a distribution that passes the suite as written")
+    new.add_argument("kind", choices=KINDS)
+    new.add_argument("name")
+    new.add_argument("directory", nargs="?", default=".")
+    given, more = parser.parse_known_args(arguments)
+    if given.command == "new":
+        if more:
+            parser.error(f"unrecognized arguments: {' '.join(more)}")
+        return _new(given)
+    return check(given.command, given.name, given.vectors, given.all, more)
+
+
+def _new(given: Any) -> int:
+    try:
+        written = write_skeleton(given.kind, given.name, given.directory)
+    except (ValueError, FileExistsError) as error:
+        sys.stderr.write(f"hostler-testkit: {error}\n")
+        return 1
+    for path in written:
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The suite for services: `pytest --pyargs hostler_testkit.conformance_service --hostler-service NAME`."""
