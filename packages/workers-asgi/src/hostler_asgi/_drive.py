@@ -1,0 +1,429 @@
+"""The asyncio driver: one transport, one protocol object, the exchanges between them.
+
+There is no await between octets and request: `data_received` feeds the connection and begins what came of it.
+What one turn of the loop produced leaves in one write. Deadlines are looked at by the worker's one timer, so
+that a request costs no timer of its own. The drive holds no status number and no framing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hostler.drive import Patience
+from hostler.plugin import Connection, Data, End, Event, Gone, Listener, Request, Switch, Transport, Waiting
+
+from hostler_asgi._deadlines import Stall, Watch, readable
+from hostler_asgi._exchange import Exchange
+from hostler_asgi._scope import Scopes
+from hostler_asgi._tls import describe
+from hostler_asgi._websocket import WebSocket
+
+if TYPE_CHECKING:
+    from hostler_asgi._worker import Worker
+
+CORK = 65536
+"""Octets at which a turn's output leaves before the turn is over."""
+BACKLOG = 65536
+"""Octets that flow control may hold back before the application waits."""
+LINGER_OCTETS = 65536
+"""What is read and thrown away of a peer that goes on sending after its answer."""
+ROUNDS = 64
+"""Pipelined requests begun in one turn; then other connections have their say."""
+
+
+class Drive(asyncio.Protocol):
+    """One accepted connection."""
+
+    __slots__ = (
+        "_choked",
+        "_corked",
+        "_eof",
+        "_file",
+        "_paused",
+        "_scheduled",
+        "_stalls",
+        "_unsent",
+        "_watch",
+        "_writers",
+        "born",
+        "connection",
+        "exchanges",
+        "lingering",
+        "listener",
+        "octets_in",
+        "octets_out",
+        "peer",
+        "reading",
+        "requests",
+        "scopes",
+        "secure",
+        "transport",
+        "unread",
+        "worker",
+    )
+
+    def __init__(self, worker: Worker, listener: Listener, peer: Any) -> None:
+        self.worker = worker
+        self.listener = listener
+        self.peer: tuple[str, int] | None = ("", 0) if listener.unix else (peer[0], peer[1])
+        self.transport: Any = None
+        self.connection: Connection
+        self.scopes: Scopes
+        self.secure = False
+        self.exchanges: dict[int, Exchange | WebSocket] = {}
+        self.requests = 0
+        self.lingering = 0.0
+        """When the lingering close began; 0 before."""
+        self.unread = False
+        """The peer may still be sending what nobody will read: close with a linger."""
+        self._corked = False
+        self._scheduled = False
+        self._paused = False
+        self.reading = True
+        self._eof = False
+        self._file = False
+        self._unsent = 0
+        self._writers: list[asyncio.Future[None]] = []
+        self._choked = False
+        self._stalls: dict[int, Stall] = {}
+        self.born = worker.now
+        self._watch = Watch(worker.now)
+        self.octets_in = self.octets_out = 0
+
+    # -- asyncio's side --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        """The socket is ready, its TLS handshake done: ask for the protocol that ALPN or the listener chose."""
+        worker, listener = self.worker, self.listener
+        self.transport = transport
+        tls = transport.get_extra_info("ssl_object")
+        self.secure = tls is not None
+        local = ("", 0) if listener.unix else transport.get_extra_info("sockname")[:2]
+        about = Transport(
+            peer=self.peer,
+            local=local,
+            unix=listener.unix,
+            secure=self.secure,
+            protocol=(tls.selected_alpn_protocol() or "") if tls is not None else "",
+        )
+        self.connection = worker.ctx.connect(listener, about)
+        self.scopes = Scopes(
+            about,
+            listener.address,
+            worker.state,
+            worker.root_path,
+            describe(tls) if tls is not None else None,
+        )
+        worker.admitted(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Octets came: make requests of them, begin those, and write what they answered at once."""
+        self.octets_in += len(data)
+        if self.lingering:
+            if self.octets_in > LINGER_OCTETS:
+                self.transport.abort()
+            return
+        self._corked = True
+        self._take(self.connection.receive(data))
+        self.settle()
+
+    def eof_received(self) -> bool:
+        """The peer has finished sending. What it asked for completely is still answered."""
+        self._eof = True
+        if self.lingering:
+            return False
+        self._corked = True
+        self._take(self.connection.receive(b""))
+        self.settle()
+        return not self.secure and not self.connection.closing
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The socket is gone, whoever closed it."""
+        del error
+        self.worker.dismissed(self)
+        exchanges = list(self.exchanges.values())
+        self.exchanges.clear()
+        for exchange in exchanges:
+            exchange.lost()
+        self._paused = False
+        self._let_write()
+
+    def pause_writing(self) -> None:
+        """More waits for the peer than should."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """It has taken most of it."""
+        self._paused = False
+        self._let_write()
+
+    # -- events ----------------------------------------------------------------------------------------
+
+    def _take(self, events: Sequence[Event]) -> None:
+        """Events into exchanges. An exchange begins after the events that came with its request."""
+        began: Exchange | WebSocket | None = None
+        for event in events:
+            kind = type(event)
+            if kind is Request:
+                if began is not None:
+                    began.begin()
+                began = self._open(event)  # type: ignore[arg-type]
+            elif kind is Data:
+                exchange = self.exchanges.get(event.stream)  # type: ignore[union-attr, arg-type]
+                if exchange is not None:
+                    exchange.data(event.block)  # type: ignore[union-attr]
+                else:
+                    self.connection.taken(event.stream, len(event.block))  # type: ignore[union-attr, arg-type]
+            elif kind is End:
+                exchange = self.exchanges.get(event.stream)  # type: ignore[union-attr, arg-type]
+                if exchange is not None:
+                    exchange.end()
+            elif kind is Gone:
+                self._lose(event)  # type: ignore[arg-type]
+            elif kind is Switch:
+                self.connection = event.connection  # type: ignore[union-attr]
+                self._take(event.events)  # type: ignore[union-attr]
+        if began is not None:
+            began.begin()
+
+    def _open(self, request: Request) -> Exchange | WebSocket:
+        self.requests += 1
+        stream, head = request.stream, request.head
+        exchange: Exchange | WebSocket
+        if head.upgrade == b"websocket":
+            exchange = WebSocket(self, stream, head)
+        else:
+            exchange = Exchange(self, stream, head, request.ended)
+        self.exchanges[stream] = exchange
+        return exchange
+
+    def _lose(self, event: Gone) -> None:
+        if event.kind:
+            self.unread = True
+            self.worker.ctx.log.refused(event.kind, self.peer, event.reason)
+        for stream in list(self.exchanges) if event.stream is None else [event.stream]:
+            exchange = self.exchanges.pop(stream, None)
+            if exchange is not None:
+                exchange.lost()
+
+    # -- what exchanges ask ----------------------------------------------------------------------------
+
+    def put(self, octets: int) -> None:
+        """The connection has something to say: now if it is much, else with the rest of this turn."""
+        self._unsent += octets
+        if self._unsent >= CORK:
+            self._flush()
+        elif not self._corked and not self._scheduled:
+            self._scheduled = True
+            self.worker.loop.call_soon(self._turn)
+
+    def took(self, connection: Connection, stream: int, octets: int) -> None:
+        """The application consumed so much of a body."""
+        connection.taken(stream, octets)
+        if (
+            not self._corked
+            and not self._scheduled
+            and (connection.held or connection.reading is not self.reading)
+        ):
+            self._scheduled = True
+            self.worker.loop.call_soon(self._turn)
+
+    def finished(self, exchange: Exchange | WebSocket) -> None:
+        """An exchange is over: its answer is queued, or nobody is there to read it."""
+        if self.exchanges.pop(exchange.stream, None) is not None and not exchange.whole:
+            self.unread = True
+        self.worker.served(exchange)
+        if self._corked or self._scheduled:
+            return
+        connection = self.connection
+        if connection.multiplexed or connection.held:
+            self._scheduled = True
+            self.worker.loop.call_soon(self._turn)
+        else:
+            self.settle()
+
+    def choke(self, exchange: WebSocket, *, choked: bool) -> None:
+        """Stop reading for an application that does not keep up; streams of HTTP/2 have credit for that."""
+        if not self.connection.multiplexed:
+            self._choked = choked
+            if not self._corked and not self._scheduled:
+                self._scheduled = True
+                self.worker.loop.call_soon(self._turn)
+
+    def full(self, exchange: Exchange | WebSocket) -> bool:
+        """Whether the application should wait before it sends more."""
+        return self._paused or self.connection.backlog(exchange.stream) > BACKLOG
+
+    async def writable(self) -> None:
+        """Return when the peer may have taken something; the caller looks again."""
+        waiter = self.worker.loop.create_future()
+        self._writers.append(waiter)
+        await waiter
+
+    async def send_file(self, exchange: Exchange, descriptor: int, offset: int, count: int) -> None:
+        """Write so many octets of a file after what the connection has to say, by sendfile."""
+        self._flush()
+        transport = self.transport
+        self._file = True
+        transport.set_write_buffer_limits(0)
+        try:
+            while transport.get_write_buffer_size() and not exchange.gone:
+                await self.writable()
+            while count and not exchange.gone:
+                try:
+                    sent = os.sendfile(transport.get_extra_info("socket").fileno(), descriptor, offset, count)
+                except BlockingIOError:
+                    await self._until_writable()
+                    continue
+                except OSError:
+                    transport.abort()
+                    raise
+                if not sent:
+                    transport.abort()
+                    raise OSError("the file ended before the octets that were announced")
+                offset += sent
+                count -= sent
+                self.octets_out += sent
+        finally:
+            self._file = False
+            transport.set_write_buffer_limits()
+        if exchange.gone:
+            raise exchange.disconnected()
+
+    async def _until_writable(self) -> None:
+        """Wait for the socket; on a second descriptor, because loops guard the one that has a transport."""
+        loop = self.worker.loop
+        twin = os.dup(self.transport.get_extra_info("socket").fileno())
+        ready = loop.create_future()
+        loop.add_writer(twin, _set, ready)
+        self._writers.append(ready)
+        try:
+            await ready
+        finally:
+            loop.remove_writer(twin)
+            os.close(twin)
+
+    # -- after a round of actions ----------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        """The end of a turn of the loop in which applications acted."""
+        self._scheduled = False
+        self._corked = True
+        self.settle()
+
+    def settle(self) -> None:
+        """Go on with octets that were kept back, write, wake writers, and decide whether to read on."""
+        connection = self.connection
+        rounds = ROUNDS
+        while connection.held and rounds:
+            self._corked = True
+            rounds -= 1
+            self._take(connection.resume())
+            connection = self.connection
+        self._corked = False
+        self._flush()
+        if connection.held and not self._scheduled:
+            self._scheduled = True
+            self.worker.loop.call_soon(self._turn)
+        if self._writers and not self._paused:
+            self._let_write()
+        if connection.closing:
+            self._close()
+            return
+        reading = connection.reading and not self._choked
+        if reading is not self.reading and not self._eof and not self.transport.is_closing():
+            self.reading = reading
+            if reading:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def _flush(self) -> None:
+        self._unsent = 0
+        out = self.connection.outgoing()
+        if not out:
+            return
+        transport = self.transport
+        if transport.is_closing():
+            return
+        data = out[0] if len(out) == 1 else b"".join(out)
+        self.octets_out += len(data)
+        transport.write(data)
+
+    def _let_write(self) -> None:
+        writers, self._writers = self._writers, []
+        for writer in writers:
+            _set(writer)
+
+    def _close(self) -> None:
+        """All is said: close, and let a peer that may still be sending read its answer first."""
+        transport = self.transport
+        if self.lingering or self._file or transport.is_closing():
+            return
+        if self.unread and not self._eof and not self.secure and not self.connection.abrupt:
+            self.lingering = self.worker.now
+            self.octets_in = 0
+            transport.write_eof()
+            if not self.reading:
+                self.reading = True
+                transport.resume_reading()
+        else:
+            transport.close()
+
+    # -- the worker's timer ----------------------------------------------------------------------------
+
+    def look(self, now: float, patience: Patience) -> None:
+        """Deadlines of the connection, of its streams and of its WebSockets."""
+        self._watch.look(self, now, patience)
+        connection = self.connection
+        for stream, exchange in list(self.exchanges.items()):
+            if type(exchange) is WebSocket:
+                exchange.tick(now)
+            if connection.multiplexed:
+                self._look_at_stream(stream, exchange, now, patience)
+
+    def _look_at_stream(
+        self, stream: int, exchange: Exchange | WebSocket, now: float, patience: Patience
+    ) -> None:
+        held_back = self.connection.backlog(stream)
+        if not held_back:
+            self._stalls.pop(stream, None)
+            return
+        moved = exchange.sent - held_back
+        stall = self._stalls.get(stream)
+        if stall is None:
+            self._stalls[stream] = Stall(now, moved)
+        elif stall.over(now, moved, patience):
+            del self._stalls[stream]
+            self.worker.ctx.log.refused("write_slow", self.peer, f"{held_back} octets of a stream waited")
+            self.connection.abort(stream)
+            self.exchanges.pop(stream, None)
+            exchange.lost()
+            self._let_write()
+            self.settle()
+
+    def expire(self) -> None:
+        """The peer's time is over."""
+        self.unread = True
+        self._corked = True
+        self._take(self.connection.expire())
+        self.settle()
+
+    def drain(self) -> None:
+        """A graceful stop, or too long a life: finish what is in service, then close."""
+        if self.lingering or self.transport.is_closing():
+            return
+        for exchange in list(self.exchanges.values()):
+            exchange.stop()
+        self.connection.drain()
+        self.settle()
+        if self.connection.waiting is Waiting.IDLE and not readable(self.transport):
+            self.expire()
+
+
+def _set(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

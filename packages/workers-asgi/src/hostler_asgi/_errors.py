@@ -1,0 +1,26 @@
+"""What the worker raises into an application."""
+
+from __future__ import annotations
+
+
+class ClientDisconnected(OSError):
+    """`send()` after the client has left (ASGI HTTP 2.4). An application may let it escape: it is not logged."""
+
+
+class MessageError(ValueError):
+    """The application sent a message that ASGI does not allow here, or one of the wrong shape."""
+
+
+def caused_by_disconnect(error: BaseException) -> bool:
+    """Whether this is `ClientDisconnected`, a group of nothing else, or what a framework made of it."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        if isinstance(current, ClientDisconnected):
+            return True
+        inner = getattr(current, "exceptions", None)
+        if isinstance(inner, tuple) and inner:
+            return all(isinstance(one, BaseException) and caused_by_disconnect(one) for one in inner)
+        current = current.__cause__ or current.__context__
+    return False

@@ -1,0 +1,417 @@
+"""One HTTP request and its answer: `receive` and `send` of ASGI, exact to the specification (HTTP 2.5).
+
+The answer's head is held back until the first event of its body, so that an application that fails before it
+still gets a clean 500. An exchange talks to the protocol object of its connection and asks its drive to
+write; it knows no socket, no framing and no other request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from hostler.plugin import Connection, Head, Headers, ResponseError
+
+from hostler_asgi._errors import ClientDisconnected, MessageError, caused_by_disconnect
+from hostler_asgi._files import send_descriptor, send_path
+
+if TYPE_CHECKING:
+    from hostler_asgi._drive import Drive
+
+NEW, HELD, BODY, TRAILERS, DONE = range(5)
+"""A response's way: nothing said; start taken; head sent; body sent, trailers due; complete."""
+
+_FRAMING = frozenset({b"transfer-encoding", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
+_PLAIN = ((b"content-type", b"text/plain; charset=utf-8"),)
+_INTERNAL_ERROR = b"Internal Server Error\n"
+
+
+class Exchange:
+    """Also the line that the access log reads (`AccessLine`)."""
+
+    __slots__ = (
+        "_blocks",
+        "_bytes",
+        "_ended",
+        "_paths",
+        "_phase",
+        "_proceeded",
+        "_told",
+        "_trailers",
+        "_waiters",
+        "_wants_trailers",
+        "connection",
+        "drive",
+        "environ",
+        "gone",
+        "head",
+        "headers",
+        "seconds",
+        "sent",
+        "started",
+        "status",
+        "stream",
+        "task",
+    )
+
+    def __init__(self, drive: Drive, stream: int, head: Head, ended: bool) -> None:
+        self.drive = drive
+        self.connection: Connection = drive.connection
+        self.stream = stream
+        self.head = head
+        self.gone = False
+        self.task: asyncio.Task[None] | None = None
+        self.environ: dict[str, Any] | None = None
+        self.status = 500
+        self.headers: Any = ()
+        self.sent = 0
+        self.started = 0.0
+        self.seconds = 0.0
+        self._phase = NEW
+        self._blocks: list[bytes] = []
+        self._ended = ended
+        self._told = False
+        self._proceeded = not head.expects_continue
+        self._waiters: list[asyncio.Future[None]] | None = None
+        self._wants_trailers = False
+        self._trailers: list[tuple[bytes, bytes]] = []
+        self._bytes = self._paths = False
+
+    # -- the drive's side ------------------------------------------------------------------------------
+
+    @property
+    def whole(self) -> bool:
+        """The request's body has come completely."""
+        return self._ended
+
+    @property
+    def answered(self) -> bool:
+        """The response is complete."""
+        return self._phase == DONE
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase; ASGI has none, so the log gets the standard one of its status."""
+        return ""
+
+    @property
+    def peer(self) -> tuple[str, int] | None:
+        """The client: a trusted proxy's word, or the socket's peer."""
+        return self.head.client or self.drive.peer
+
+    def data(self, block: bytes) -> None:
+        """Octets of the body came."""
+        self._blocks.append(block)
+        if self._waiters:
+            self._wake()
+
+    def end(self) -> None:
+        """The body is complete."""
+        self._ended = True
+        if self._waiters:
+            self._wake()
+
+    def lost(self) -> None:
+        """The client is gone, or its request will never be complete."""
+        if self.gone or self._phase == DONE:
+            return
+        self.gone = True
+        self._wake()
+        self.drive.worker.leave_soon(self)
+
+    def begin(self) -> None:
+        """Call the application: at once where a task can begin eagerly, in the next turn otherwise."""
+        worker = self.drive.worker
+        if worker.timed:
+            self.started = time.monotonic()
+        worker.start(self)
+
+    async def run(self) -> None:
+        """The task of this exchange: the wall around the application."""
+        drive = self.drive
+        worker = drive.worker
+        scope = drive.scopes.http(self.head)
+        try:
+            if worker.hooked:
+                self.environ = scope
+                worker.ctx.pre_request(self)
+            await worker.app(scope, self.receive, self.send)
+        except (asyncio.CancelledError, GeneratorExit):
+            self._break_off()
+            raise
+        except BaseException as error:  # noqa: BLE001 - the wall around the application
+            self._failed(error)
+        else:
+            if self._phase != DONE:
+                self._returned()
+        finally:
+            worker.running.discard(self)
+
+    # -- the application's side ------------------------------------------------------------------------
+
+    async def receive(self) -> dict[str, Any]:
+        """The next `http.request`, or `http.disconnect` again and again once nothing more can come."""
+        while True:
+            if self._phase != DONE and not self._told:
+                if self._blocks:
+                    blocks = self._blocks
+                    body = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+                    self._blocks = []
+                    self._told = self._ended
+                    self.drive.took(self.connection, self.stream, len(body))
+                    return {"type": "http.request", "body": body, "more_body": not self._told}
+                if self._ended:
+                    self._told = True
+                    return {"type": "http.request", "body": b"", "more_body": False}
+            if self.gone or self._phase == DONE:
+                return {"type": "http.disconnect"}
+            if not self._proceeded and not self._ended:
+                self._proceeded = True
+                self.connection.proceed(self.stream)
+                self.drive.put(0)
+            await self._wait()
+
+    async def send(self, message: Any) -> None:
+        """Take one message; returns when the connection can take more."""
+        kind = message["type"]
+        if kind == "http.response.body":
+            body = message.get("body", b"")
+            more = message.get("more_body", False)
+            if type(body) is not bytes:
+                body = _octets(body)
+            await self._send_body(body, more)
+        elif kind == "http.response.start":
+            self._hold(message)
+        else:
+            await self._send_other(kind, message)
+
+    async def _send_body(self, body: bytes, more: bool) -> None:
+        phase = self._phase
+        if phase != BODY and phase != HELD:
+            raise self._misplaced("http.response.body")
+        if self._paths:
+            raise MessageError("http.response.body cannot follow http.response.pathsend")
+        if self.gone:
+            raise self.disconnected()
+        self._bytes = True
+        if phase == HELD:
+            self.open(None if more or self._wants_trailers else len(body))
+        if body:
+            self.sent += len(body)
+            self.connection.data(self.stream, body)
+        if not more:
+            self._close_body()
+            return
+        drive = self.drive
+        drive.put(len(body))
+        if drive.full(self):
+            await self.drained()
+
+    def _hold(self, message: Any) -> None:
+        if self._phase != NEW:
+            raise self._misplaced("http.response.start")
+        status = message["status"]
+        if not isinstance(status, int) or isinstance(status, bool):
+            raise MessageError(f"the status must be an int, not {type(status).__name__}")
+        if not 200 <= status <= 999:
+            raise MessageError(f"{status} is not the status of a final response")
+        if self.gone:
+            raise self.disconnected()
+        self.status = status
+        headers = message.get("headers", ())
+        self.headers = headers if type(headers) is list or type(headers) is tuple else list(headers)
+        self._wants_trailers = bool(message.get("trailers", False))
+        self._phase = HELD
+
+    async def _send_other(self, kind: str, message: Any) -> None:
+        if kind == "http.response.early_hint":
+            self._inform(103, [(b"link", _octets(link)) for link in message.get("links", ())])
+        elif kind == "http.response.informational":
+            status = message["status"]
+            if not isinstance(status, int) or not 100 <= status <= 199 or status == 101:
+                raise MessageError(f"{status!r} is not the status of an informational response")
+            self._inform(status, [(bytes(name), bytes(value)) for name, value in message.get("headers", ())])
+        elif kind == "http.response.trailers":
+            self._send_trailers(message)
+        elif kind == "http.response.pathsend":
+            if self._phase != HELD or self._bytes:
+                raise self._misplaced(kind)
+            self._paths = True
+            await send_path(self, message["path"])
+        elif kind == "http.response.zerocopysend":
+            if self._phase not in (HELD, BODY) or self._paths:
+                raise self._misplaced(kind)
+            self._bytes = True
+            await send_descriptor(self, message)
+        else:
+            raise MessageError(f"{kind!r} is no message that can be sent in an HTTP response")
+
+    def _inform(self, status: int, headers: Headers) -> None:
+        """An interim response, while the final head is unsent (ASGI has had it on both sides of the start)."""
+        if self._phase not in (NEW, HELD):
+            raise self._misplaced("an early hint")
+        if self.gone:
+            raise self.disconnected()
+        self.connection.inform(self.stream, status, headers)
+        self.drive.put(0)
+
+    def _send_trailers(self, message: Any) -> None:
+        if self._phase != TRAILERS:
+            raise self._misplaced("http.response.trailers")
+        if self.gone:
+            raise self.disconnected()
+        self._trailers += [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+        if not message.get("more_trailers", False):
+            welcome = self.head.trailers_welcome
+            self._complete(self._trailers if welcome else ())
+
+    # -- the response's way ----------------------------------------------------------------------------
+
+    def open(self, length: int | None) -> None:
+        """Send the head that was held. `length`: of the body, when it is known and no field says so."""
+        connection, stream = self.connection, self.stream
+        try:
+            connection.start(stream, self.status, self.headers, length=length)
+        except (ResponseError, TypeError):
+            connection.start(stream, self.status, self._normalized(), length=length)
+        self._phase = BODY
+
+    def _normalized(self) -> list[tuple[bytes, bytes]]:
+        """The fields as pairs of bytes, without those about framing, which is the server's matter."""
+        kept = []
+        for name, value in self.headers:
+            if not isinstance(name, (bytes, bytearray)) or not isinstance(value, (bytes, bytearray)):
+                raise MessageError(f"names and values of headers must be bytes: {name!r}, {value!r}")
+            if name.lower() not in _FRAMING:
+                kept.append((bytes(name), bytes(value)))
+        return kept
+
+    def _close_body(self) -> None:
+        if self._wants_trailers:
+            self._phase = TRAILERS
+            self.drive.put(0)
+        else:
+            self._complete()
+
+    @property
+    def carries_body(self) -> bool:
+        """Whether octets of a body may follow the head."""
+        return self.head.method != "HEAD" and self.status not in (204, 304)
+
+    def open_for_file(self, length: int | None) -> None:
+        """Send the head unless that was done; a file of so many octets is the whole body, if known."""
+        if self._phase == HELD:
+            self.open(length)
+
+    def disconnected(self) -> ClientDisconnected:
+        """What `send` raises once the client has left."""
+        return ClientDisconnected("the client has left")
+
+    def stop(self) -> None:
+        """A graceful stop began: a request in service is finished."""
+
+    def close_file(self, more: bool) -> None:
+        """A file was sent; it was the last of the body unless `more`."""
+        if not more:
+            self._close_body()
+
+    def _complete(self, trailers: Headers = ()) -> None:
+        connection, stream = self.connection, self.stream
+        cut = connection.overrun(stream)
+        connection.end(stream, trailers)
+        self._phase = DONE
+        if cut:
+            self.drive.worker.log.warning(
+                "%s %s: the body was longer than its Content-Length; %d octets were cut",
+                self.head.method,
+                self.drive.worker.printable(self.head.target),
+                cut,
+            )
+        if self._waiters:
+            self._wake()
+        self.drive.finished(self)
+
+    # -- how an application's call can end ---------------------------------------------------------------
+
+    def _returned(self) -> None:
+        """It returned before its response was complete."""
+        if self.gone:
+            self.drive.finished(self)
+            return
+        self.drive.worker.log.error(
+            "%s %s: the application returned before its response was complete",
+            self.head.method,
+            self.drive.worker.printable(self.head.target),
+        )
+        self._break_off()
+
+    def _failed(self, error: BaseException) -> None:
+        worker = self.drive.worker
+        if self.gone and caused_by_disconnect(error):
+            worker.log.debug("the client left during %s: %r", self.head.method, error)
+        else:
+            worker.log.error(
+                "error while %s %s was handled",
+                self.head.method,
+                worker.printable(self.head.target),
+                exc_info=error,
+            )
+        if self._phase != DONE:
+            self._break_off()
+
+    def _break_off(self) -> None:
+        """The response will not be completed: a 500 if nothing was sent, else a visible break."""
+        if self._phase == DONE:
+            return
+        if not self.gone and self._phase in (NEW, HELD):
+            self.status, self.headers = 500, _PLAIN
+            self.connection.start(self.stream, 500, _PLAIN, length=len(_INTERNAL_ERROR))
+            self.connection.data(self.stream, _INTERNAL_ERROR)
+            self.sent = len(_INTERNAL_ERROR)
+            self.connection.end(self.stream)
+        elif not self.gone:
+            self.connection.abort(self.stream)
+        self._phase = DONE
+        self._wake()
+        self.drive.finished(self)
+
+    def _misplaced(self, what: str) -> MessageError:
+        state = (
+            "nothing was sent",
+            "the start was sent",
+            "the body was begun",
+            "the body was ended",
+            "it is complete",
+        )
+        return MessageError(f"{what} cannot be sent now: of this response, {state[self._phase]}")
+
+    # -- waiting ---------------------------------------------------------------------------------------
+
+    async def drained(self) -> None:
+        """Wait until the peer has taken enough; raise when it is gone."""
+        drive = self.drive
+        while drive.full(self) and not self.gone:
+            await drive.writable()
+        if self.gone:
+            raise self.disconnected()
+
+    async def _wait(self) -> None:
+        waiter = self.drive.worker.loop.create_future()
+        if self._waiters is None:
+            self._waiters = [waiter]
+        else:
+            self._waiters.append(waiter)
+        await waiter
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def _octets(value: Any) -> bytes:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise MessageError(f"octets must be bytes, not {type(value).__name__}")

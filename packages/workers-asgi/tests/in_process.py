@@ -1,0 +1,153 @@
+"""A worker in a thread of the test's process, under a context that is only what the contract says."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import socket
+import threading
+import time
+from typing import Any
+
+from hostler.http import Limits, Opening, Policy
+from hostler.http1._connection import open_connection
+from hostler.settings import Settings
+from hostler_asgi import AsgiSettings
+from hostler_asgi._worker import serve
+
+
+class Log:
+    def __init__(self) -> None:
+        self.error = logging.getLogger(f"asgi-test-{id(self)}")
+        self.error.propagate = False
+        self.error.setLevel(logging.DEBUG)
+        self.records: list[logging.LogRecord] = []
+        handler = logging.Handler()
+        handler.emit = self.records.append  # type: ignore[method-assign]
+        self.error.addHandler(handler)
+        self.access_wanted = True
+        self.lines: list[Any] = []
+        self.refusals: list[tuple[str, str]] = []
+
+    def access(self, line: Any) -> None:
+        self.lines.append((line.head.method, line.status, line.sent, line.seconds))
+
+    def flush(self) -> None: ...
+
+    def refused(self, kind: str, peer: Any, detail: str = "") -> None:
+        self.refusals.append((kind, detail))
+
+    @property
+    def errors(self) -> list[str]:
+        return [record.getMessage() for record in self.records if record.levelno >= logging.WARNING]
+
+
+class Status:
+    requests = active = connections = 0
+
+    def fewest_elsewhere(self) -> int:
+        return -1
+
+
+@dataclasses.dataclass(eq=False)
+class Listener:
+    socket: socket.socket
+    address: Any
+    scheme: str = "http"
+    unix: bool = False
+    name: str = "test"
+    secure: bool = False
+
+
+class Context:
+    """`WorkerContext`, and the handle of the test on the worker."""
+
+    multiprocess = False
+    age = slot = 1
+    handle = None
+
+    def __init__(self, app: Any, core: dict[str, Any], limits: dict[str, Any]) -> None:
+        sock = socket.create_server(("127.0.0.1", 0))
+        sock.setblocking(False)
+        self.address = sock.getsockname()
+        self.listeners = [Listener(sock, self.address)]
+        self.settings = dataclasses.replace(Settings(), **core)
+        self.log = Log()
+        self.status = Status()
+        self.stopping = ""
+        self.wakeup, self._wake = os.pipe()
+        self.became_ready = threading.Event()
+        self.requests: list[Any] = []
+        self._app = app
+        self._limits = Limits(**limits)
+        self._shared: dict[str, Any] = {}
+        self.error: BaseException | None = None
+
+    def load_app(self) -> Any:
+        return self._app
+
+    def ready(self) -> None:
+        self.became_ready.set()
+
+    def beat(self) -> None: ...
+
+    def turn(self) -> None:
+        os.read(self.wakeup, 100)
+
+    def connect(self, listener: Any, transport: Any) -> Any:
+        settings = self.settings
+        return open_connection(
+            Opening(transport, self._limits, Policy(), 1000, settings.keepalive > 0, None, True, self._shared)
+        )
+
+    def tls(self, listener: Any) -> Any:
+        return None
+
+    def proxied(self, listener: Any) -> Any:
+        return None
+
+    def served(self) -> None: ...
+
+    def pre_request(self, request: Any) -> None: ...
+
+    def post_request(self, request: Any, environ: Any, response: Any) -> None: ...
+
+    # -- the test's side -------------------------------------------------------------------------------
+
+    def start(self, own: AsgiSettings) -> None:
+        def run() -> None:
+            try:
+                serve(self, own)  # type: ignore[arg-type]
+            except BaseException as error:
+                self.error = error
+            finally:
+                self.became_ready.set()
+
+        self.thread = threading.Thread(target=run, daemon=True)
+        self.thread.start()
+        assert self.became_ready.wait(30)
+
+    def stop(self, how: str = "graceful") -> None:
+        self.stopping = self.stopping if self.stopping == "quick" else how
+        os.write(self._wake, b"x")
+        self.thread.join(30)
+        assert not self.thread.is_alive()
+
+    def connect_client(self, timeout: float = 20) -> socket.socket:
+        return socket.create_connection(self.address[:2], timeout=timeout)
+
+    def close(self) -> None:
+        if self.thread.is_alive():
+            self.stop("quick")
+        self.listeners[0].socket.close()
+        os.close(self.wakeup)
+        os.close(self._wake)
+
+
+def until(condition: Any, seconds: float = 20) -> None:
+    """Poll, with a generous deadline."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.01)
