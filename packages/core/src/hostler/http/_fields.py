@@ -6,7 +6,7 @@ Gets names in lower case and values trimmed and free of control characters; know
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 from urllib.parse import quote_from_bytes
 
 from hostler.http._connection import Transport
@@ -79,11 +79,13 @@ class Fields:
     `scheme` and `client` are what a trusted peer said, empty or None otherwise.
     """
 
-    __slots__ = ("client", "headers", "noted", "path_info", "scheme", "script_name")
+    __slots__ = ("client", "framings", "headers", "noted", "path_info", "scheme", "script_name")
 
     def __init__(self, headers: tuple[tuple[bytes, bytes], ...], noted: dict[bytes, bytes]) -> None:
         self.headers = headers
         self.noted = noted
+        self.framings: dict[str, Any] = {}
+        """A place for what a protocol made of `noted`, when it keeps these fields for identical ones."""
         self.scheme = ""
         self.client: Address | None = None
         self.script_name = b""

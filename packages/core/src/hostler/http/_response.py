@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Final
 
 from hostler.http._errors import ResponseError
-from hostler.http._grammar import bad_value, length_of, token, tokens_of
+from hostler.http._grammar import has_controls, length_of, token, tokens_of
 
 REASONS: Final = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 _bad_reason = re.compile(rb"[^\t -~\x80-\xff]").search
@@ -87,7 +87,7 @@ class ResponsePolicy:
             kind = self._kinds.get(name)
             if kind is None:
                 kind = self._learn(name)
-            if bad_value(value) is not None:
+            if has_controls(value):
                 raise ResponseError(f"a control character in the value of {name.decode('latin-1')}")
             if kind == _PLAIN:
                 examined.fields.append((name, value))

@@ -150,14 +150,16 @@ class Http1Connection:
             return self._read_body(data)
         if peer is IDLE:
             self._peer = PEER[IDLE][BYTES]
+            entry, rest = self._reader.glance(data)
+            if entry is not None:
+                return self._tell(entry, rest)
             self._inbox.add(data)
             return self._read_head()
         if peer is HEAD:
             self._inbox.add(data)
             return self._read_head()
         if peer is DONE:
-            self._inbox.add(data)
-            self.reading = len(self._inbox) < self._limits.read_ahead
+            self._keep_ahead(data)
         elif peer is TUNNEL:
             self.held = False
             return (Data(self._stream, self._inbox.take() + data),)
@@ -169,23 +171,32 @@ class Http1Connection:
         if entry is None:
             self.waiting = Waiting.HEAD
             return _NOTHING
+        return self._tell(entry, inbox.take() if entry[0].length != 0 else b"")
+
+    def _tell(self, entry: tuple[Head, bool], rest: bytes) -> Sequence[Event]:
         head = entry[0]
         if head.length == 0:
-            self._peer = PEER[self._peer][BARE]
+            self._peer = PEER[HEAD][BARE]
             self._begin(entry)
-            self.reading = not self._eof and len(inbox) < self._limits.read_ahead
+            self._keep_ahead(rest)
             return (Request(self._stream, head, True),)
-        self._peer = PEER[self._peer][LADEN]
+        self._peer = PEER[HEAD][LADEN]
         self._begin(entry)
         upload = self._upload = Upload(head, self._reader, self._limits)
         request = Request(self._stream, head, False)
-        if not inbox:
+        if not rest:
             self._wait_for_body(upload)
             return (request,)
         try:
-            return (request, *self._read_body(inbox.take()))
+            return (request, *self._read_body(rest))
         except ProtocolError as error:
             return (request, *self._refuse(error))
+
+    def _keep_ahead(self, data: bytes) -> None:
+        """Keep what the client sent ahead, and read no more when that is enough."""
+        inbox = self._inbox
+        inbox.add(data)
+        self.reading = not self._eof and len(inbox) < self._limits.read_ahead
 
     def _begin(self, entry: tuple[Head, bool]) -> None:
         """A request is told: from now on the application has the word."""
@@ -204,8 +215,7 @@ class Http1Connection:
             self._wait_for_body(upload)
             return (Data(self._stream, block),) if block else _NOTHING
         self._peer = PEER[BODY][END]
-        self._inbox.add(rest)
-        self.reading = len(rest) < self._limits.read_ahead
+        self._keep_ahead(rest)
         self.waiting = Waiting.NOTHING
         end = End(self._stream, upload.trailers)
         return (Data(self._stream, block), end) if block else (end,)

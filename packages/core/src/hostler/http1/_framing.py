@@ -5,42 +5,64 @@ Doubt about framing is an error, never repaired: two readers of one message must
 
 from __future__ import annotations
 
+from typing import Final
+
 from hostler.http import Head, Limits, ProtocolError
 from hostler.http._fields import Fields
 from hostler.http._grammar import host, length_of, tokens_of
 from hostler.http1._lines import RequestLine, bad
 
+_FRAMINGS_KEPT: Final = 8
+"""Methods and versions that come with one and the same set of fields."""
+
+
+class Framing:
+    """What method, version and fields say together. `keep`: the client wants the connection to go on."""
+
+    __slots__ = ("chunked", "expects", "keep", "length", "trailers_welcome", "upgrade")
+
+    def __init__(self, line: RequestLine, noted: dict[bytes, bytes], limits: Limits) -> None:
+        self.length, self.chunked = _body(line, noted, limits)
+        options = tokens_of(noted.get(b"connection", b""))
+        self.keep = b"close" not in options and (line.version == "1.1" or b"keep-alive" in options)
+        self.expects = _expects(line, noted, self.length)
+        self.upgrade = b""
+        if _asks_for_websocket(line, noted, options):
+            if self.length != 0:
+                raise bad("a body on a request to upgrade")
+            self.upgrade = b"websocket"
+        self.trailers_welcome = b"te" in noted and b"trailers" in tokens_of(noted[b"te"])
+
 
 def make_head(line: RequestLine, fields: Fields, limits: Limits, scheme: str) -> tuple[Head, bool]:
     """The head, and whether its client wants the connection to go on. Raises `ProtocolError`."""
-    noted = fields.noted
-    _check_host(line, fields)
-    length, chunked = _body(line, noted, limits)
-    options = tokens_of(noted.get(b"connection", b""))
-    keep = b"close" not in options and (line.version == "1.1" or b"keep-alive" in options)
-    expects = _expects(line, noted, length)
-    upgrade = b""
-    if _asks_for_websocket(line, noted, options):
-        if length != 0:
-            raise bad("a body on a request to upgrade")
-        upgrade = b"websocket"
+    key = line.method + line.version
+    framing = fields.framings.get(key)
+    if framing is None or line.authority is not None:
+        _check_host(line, fields)
+        framing = Framing(line, fields.noted, limits)
+        if len(fields.framings) < _FRAMINGS_KEPT:
+            fields.framings[key] = framing
+    headers = fields.headers
+    if line.authority is not None and b"host" not in fields.noted:
+        headers = ((b"host", line.authority), *headers)
     head = Head(
         method=line.method,
         target=line.target,
-        path=fields.path(line.path),
+        path=line.path if fields.path_info is None else fields.path(line.path),
         query=line.query,
         http_version=line.version,
-        headers=fields.headers,
-        length=length,
-        chunked=chunked,
+        headers=headers,
+        length=framing.length,
+        chunked=framing.chunked,
         scheme=fields.scheme or scheme,
         client=fields.client,
         script_name=fields.script_name,
-        expects_continue=expects,
-        upgrade=upgrade,
-        trailers_welcome=b"te" in noted and b"trailers" in tokens_of(noted[b"te"]),
+        expects_continue=framing.expects,
+        upgrade=framing.upgrade,
+        trailers_welcome=framing.trailers_welcome,
     )
-    return head, keep
+    return head, framing.keep
 
 
 def _asks_for_websocket(line: RequestLine, noted: dict[bytes, bytes], options: list[bytes]) -> bool:
@@ -54,8 +76,6 @@ def _check_host(line: RequestLine, fields: Fields) -> None:
     if value is None:
         if line.version != "1.0":
             raise bad("no Host field")
-        if line.authority is not None:
-            fields.headers = ((b"host", line.authority), *fields.headers)
     elif host(value) is None:
         raise bad("a Host field that is no host")
     elif line.authority is not None and value.lower() != line.authority.lower():

@@ -10,9 +10,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from itertools import islice
+from typing import TypeVar
 
 from hostler.http import Head, Limits, Policy, ProtocolError, Transport
-from hostler.http._fields import FieldPolicy
+from hostler.http._fields import FieldPolicy, Fields
 from hostler.http._trust import TrustList
 from hostler.http1._framing import make_head
 from hostler.http1._lines import LineParser, bad
@@ -20,10 +21,21 @@ from hostler.http1._lines import LineParser, bad
 _FOLDS = (b" ", b"\t")
 
 
+_Kept = TypeVar("_Kept")
+
+
+def _keep(kept: dict[bytes, _Kept], key: bytes, value: _Kept, limit: int) -> None:
+    """Remember; when there is no more room, forget the older half."""
+    if len(kept) >= limit:
+        for old in list(islice(kept, limit // 2)):
+            del kept[old]
+    kept[key] = value
+
+
 class HeadReader:
     """Reads heads for all connections of one listener whose transports are alike (trusted or not, secure or not)."""
 
-    __slots__ = ("_fields", "_folding", "_limits", "_scheme", "known", "lines", "total")
+    __slots__ = ("_fields", "_folding", "_limits", "_scheme", "_sections", "known", "lines", "total")
 
     KEPT = 256
     KEPT_SIZE = 4096
@@ -37,21 +49,54 @@ class HeadReader:
         self.total = limits.head or sys.maxsize
         self.known: dict[bytes, tuple[Head, bool]] = {}
         """Exact bytes of a head -> the head and whether its client wants to keep the connection."""
+        self._sections: dict[bytes, Fields] = {}
+
+    def glance(self, data: bytes) -> tuple[tuple[Head, bool] | None, bytes]:
+        """The head that these bytes begin with, and what follows it; None when that takes a closer look.
+
+        Raises `ProtocolError`. Most clients send the same fields with every request and nothing else with
+        them: then there is neither a search for the end nor a field to read.
+        """
+        cut = data.find(b"\r\n")
+        if cut > 0 and len(data) - cut <= self.KEPT_SIZE:
+            fields = self._sections.get(data[cut:])
+            if fields is not None and len(data) <= self.total:
+                return self._compose(data, data[:cut], fields), b""
+        end = data.find(b"\r\n\r\n", max(cut, 1)) + 4
+        if cut <= 0 or end < 4 or end > self.total:
+            return None, data
+        if end == len(data):
+            return self.read(data), b""
+        return self.read(data[:end]), data[end:]
 
     def read(self, block: bytes) -> tuple[Head, bool]:
         """Read a head that ends in its empty line. Raises `ProtocolError`."""
         entry = self.known.get(block)
         if entry is not None:
             return entry
-        lines = block[:-4].split(b"\r\n")
-        request_line = self.lines.request_line(lines.pop(0))
+        cut = block.index(b"\r\n")
+        line, section = block[:cut], block[cut:]
+        fields = self._sections.get(section)
+        if fields is None:
+            self.lines.request_line(line)
+            fields = self._read_fields(section)
+        return self._compose(block, line, fields)
+
+    def _compose(self, block: bytes, line: bytes, fields: Fields) -> tuple[Head, bool]:
+        entry = make_head(self.lines.request_line(line), fields, self._limits, self._scheme)
+        if len(block) <= self.KEPT_SIZE:
+            _keep(self.known, block, entry, self.KEPT)
+        return entry
+
+    def _read_fields(self, section: bytes) -> Fields:
+        """The fields of a head, from the CRLF of its request line on."""
+        lines = section[2:-4].split(b"\r\n") if len(section) > 4 else []
         if self._folding:
             lines = self._unfold(lines)
         fields = self._fields.apply(self.lines.fields(lines))
-        entry = make_head(request_line, fields, self._limits, self._scheme)
-        if len(block) <= self.KEPT_SIZE:
-            self._keep(block, entry)
-        return entry
+        if len(section) <= self.KEPT_SIZE:
+            _keep(self._sections, section, fields, self.KEPT)
+        return fields
 
     def scan(self) -> LineScan:
         """A look at a head that is not complete yet."""
@@ -66,13 +111,6 @@ class HeadReader:
     def scan_trailers(self) -> LineScan:
         """A look at a trailer section that is not complete yet."""
         return LineScan(self.lines, self.total, self._limits.fields, first=False, folding=False)
-
-    def _keep(self, block: bytes, entry: tuple[Head, bool]) -> None:
-        known = self.known
-        if len(known) >= self.KEPT:
-            for old in list(islice(known, self.KEPT // 2)):
-                del known[old]
-        known[block] = entry
 
     def _unfold(self, lines: list[bytes]) -> list[bytes]:
         """Obsolete line folding (RFC 9112 section 5.2), for listeners that permit it: a fold is one space."""

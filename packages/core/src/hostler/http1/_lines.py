@@ -9,13 +9,12 @@ import re
 import sys
 
 from hostler.http import Limits, Policy, ProtocolError
-from hostler.http._grammar import TCHAR, bad_value, host, token
+from hostler.http._grammar import TCHAR, has_controls, host, token
 
 _REQUEST_LINE = re.compile(rb"([" + TCHAR + rb"]+) ([!-\"$-~]+) HTTP/([0-9])\.([0-9])").fullmatch
 """Method, target (visible ASCII without `#`) and version, each parted by one space."""
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?@]*)([^@]*)").fullmatch
 _CONVENTIONAL_METHOD = re.compile(r"[A-Z0-9!$%&'*+\-.^_`|~]{3,20}").fullmatch
-_BREAK = re.compile(rb"[\r\n]").search
 
 Pair = tuple[bytes, bytes]
 
@@ -63,8 +62,8 @@ class LineParser:
     def check_line(self, line: bytes, first: bool) -> None:
         """Raise for a bare CR or LF, and for more octets than a line may have, whichever comes first."""
         limit = self.line_limit if first else self.field_limit
-        found = _BREAK(line)
-        if found is not None and found.start() <= limit:
+        found = min(line.find(b"\r") % (len(line) + 1), line.find(b"\n") % (len(line) + 1))
+        if found < len(line) and found <= limit:
             raise bad("a line that does not end in CRLF")
         if len(line) > limit:
             if first:
@@ -77,7 +76,6 @@ class LineParser:
         """Parse the first line. Raises `ProtocolError`."""
         parsed = self._requests.get(line)
         if parsed is None:
-            self.check_line(line, True)
             parsed = self._request_line(line)
             if len(line) <= self.KEPT_SIZE:
                 if len(self._requests) >= self.KEPT:
@@ -87,7 +85,8 @@ class LineParser:
 
     def _request_line(self, line: bytes) -> RequestLine:
         match = _REQUEST_LINE(line)
-        if match is None:
+        if match is None or len(line) > self.line_limit:
+            self.check_line(line, True)
             raise bad("a request line that is not method, target and version")
         method = self._method(match[1].decode("ascii"))
         target = match[2]
@@ -133,7 +132,6 @@ class LineParser:
         """Parse one field line into lower-case name and trimmed value. Raises `ProtocolError`."""
         pair = self._fields.get(line)
         if pair is None:
-            self.check_line(line, False)
             pair = self._field(line)
             if len(line) <= self.KEPT_SIZE:
                 if len(self._fields) >= self.KEPT:
@@ -157,12 +155,13 @@ class LineParser:
         raise ProtocolError(431, "too_many_fields", f"more than {self._limits.fields} fields")
 
     def _field(self, line: bytes) -> Pair:
+        if len(line) > self.field_limit or has_controls(line):
+            self.check_line(line, False)
+            raise bad("a control character in a field")
         raw, colon, value = line.partition(b":")
         name = self._names.get(raw)
-        if name is None:
+        if name is None or not colon:
             name = self._name(raw, colon)
-        if bad_value(value) is not None:
-            raise bad("a control character in a field")
         return name, value.strip(b" \t")
 
     def _name(self, raw: bytes, colon: bytes) -> bytes:
