@@ -227,15 +227,21 @@ class Channel:
         while True:
             for exchange in ready:
                 dispatch(exchange)
-            if not self.connection.held or self.gone:
+            if self.gone or not self.connection.held:
                 break
             with self.lock:
                 ready = self._take(self.connection.resume())
-            if not ready and not self.connection.held:
+            if not ready:
                 break
         with self.lock:
             self.flush()
             self._look()
+
+    def proceed(self, stream: int) -> None:
+        """The application wants the body that its client holds back."""
+        with self.lock:
+            self.connection.proceed(stream)
+        self.settle([])
 
     def answered(self, exchange: Exchange) -> None:
         """The exchange is over (the answer is queued, or nobody is there to read it)."""

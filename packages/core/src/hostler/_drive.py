@@ -107,12 +107,15 @@ class Driver:
         members, epoch = self.members, self.epoch
         for descriptor, mask in events:
             member = members.get(descriptor)
-            if member is not None:
-                member.ready(mask)
-                if self.epoch != epoch:
-                    return
-            else:
+            if member is None:
                 self._other(descriptor, mask)
+                continue
+            try:
+                member.ready(mask)
+            except Exception:  # noqa: BLE001 - the wall around one connection: what it breaks on ends it alone
+                self._broken(member)
+            if self.epoch != epoch:
+                return
         while self._later:
             self._later.popleft()()
         for _ in range(len(self._again)):
@@ -125,6 +128,13 @@ class Driver:
         for door in self._doors.values():
             if door.resume_at and door.resume_at <= now and not self._stop_began:
                 door.open()
+
+    def _broken(self, member: Member) -> None:
+        self.log.error.exception("a connection was ended by an error that is not its peer's")
+        if isinstance(member, Channel):
+            member.fail()
+        else:
+            member.close()
 
     def _other(self, descriptor: int, mask: int) -> None:
         door = self._doors.get(descriptor)
@@ -230,7 +240,10 @@ class Driver:
         """A socket is ready for its protocol: most clients have sent their request already, so look at once."""
         channel = make_channel(self, sock, address, listener, alpn)
         self.members[channel.descriptor] = channel
-        channel.start()
+        try:
+            channel.start()
+        except Exception:  # noqa: BLE001 - the same wall as in `turn`
+            self._broken(channel)
 
     def close_idle(self, count: int) -> None:
         """Close so many of the kept-alive connections that have been idle longest."""
@@ -270,8 +283,11 @@ class Driver:
         exchange.run()
 
     def forget(self, member: Member) -> bool:
-        """Whether the member was known; it is not any more."""
-        return self.members.pop(member.descriptor, None) is not None
+        """Whether the member was known; it is not any more. Its descriptor may be another's by now."""
+        if self.members.get(member.descriptor) is not member:
+            return False
+        del self.members[member.descriptor]
+        return True
 
     def later(self, call: Callable[[], None]) -> None:
         """Do it at the end of this turn."""

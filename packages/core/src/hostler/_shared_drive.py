@@ -1,7 +1,8 @@
 """The driver for workers that run several requests at once: in threads, greenlets, or a stranger's executor.
 
 The loop keeps every descriptor; whoever runs an exchange calls `complete` when it is done, and may hold the
-application through `Arrival` while the loop moves its channel on.
+application through `Arrival` while the loop moves its channel on. `read` and `write` are bound at import, before
+a library of greenlets puts its own in their place.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from os import read, write
 from typing import Any
 
 from hostler._channel import Channel
@@ -71,13 +73,13 @@ class SharedDriver(Driver):
     def wake(self) -> None:
         """Let the loop come round at once."""
         try:
-            os.write(self._wake_write, b"!")
+            write(self._wake_write, b"!")
         except BlockingIOError:
             return  # it has been woken often enough
 
     def _other(self, descriptor: int, mask: int) -> None:
         if descriptor == self._wake_read:
-            os.read(descriptor, 4096)
+            read(descriptor, 4096)
         else:
             super()._other(descriptor, mask)
 

@@ -380,11 +380,8 @@ class Exchange:
         return False
 
     def _await_body(self) -> None:
-        channel = self.channel
-        with channel.lock:
-            channel.connection.proceed(self.stream)
-            channel.flush()
-        channel.driver.wait_for_body(self)
+        self.channel.proceed(self.stream)
+        self.channel.driver.wait_for_body(self)
 
     def _fail(self) -> None:
         """The application raised: a 500 when nothing was sent, a visibly broken answer when something was."""

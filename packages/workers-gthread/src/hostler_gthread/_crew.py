@@ -5,8 +5,11 @@ A hand-over to another thread costs several times what a small request does, so 
     main leads      while requests are slow: the loop stays with the main thread, requests go to the runners
     a runner leads  while requests are quick: it runs them itself, between two looks at the sockets
 
-    main ──(requests have become quick, a runner is free)──▶ runner
-    main ◀──(its request takes longer than TAKE_OVER, the worker is to stop)── runner
+    main ──(now and then, to try)──▶ runner
+    main ◀──(requests are not quick, one takes longer than TAKE_OVER, the worker is to stop)── runner
+
+Whether requests are quick shows only where they run alone (beside others each waits for the interpreter), so the
+lead is tried, and tried more seldom the more often it fails.
 
 The main thread never runs a request: it keeps watch, takes the loop back from a leader that is held by its request
 (which goes on as an ordinary runner's), and is there for signals. So no connection ever waits for an application
@@ -28,8 +31,14 @@ QUICK = 0.0005
 """Seconds of a request (a moving average) below which running it in the loop is cheaper than handing it over."""
 TAKE_OVER = 0.005
 """Seconds that a leader may be held by a request before the main thread takes the loop from it."""
+TRY_SOON, TRY_LATE = 0.05, 2.0
+"""Seconds until the lead is given away again after it came back: doubled each time, up to the second."""
 ASLEEP = 0.5
 """Seconds that the main thread sleeps at most while nothing is going on."""
+SETTLED = 64
+"""Requests of a new leader that are not judged."""
+QUIET = 20
+"""Looks in a row at a leader that took no request before the main thread sleeps until it takes one."""
 MAIN = 0
 NOBODY = -1
 """The lead was offered; the runner that takes the word becomes the leader."""
@@ -59,7 +68,12 @@ class Crew:
         self._mutex = threading.Lock()
         self._attention = threading.Event()
         self._asleep = False
-        self._pace = 1.0
+        self._taken = self._seen = self._quiet = self._first = 0
+        self._pace = 0.0
+        """Seconds of a request that runs in the loop, a moving average."""
+        self._try_at = 0.0
+        self._try_after = TRY_SOON
+        self._given_at = 0.0
         self._driver: SharedDriver | None = None
 
     def start(self, driver: SharedDriver) -> None:
@@ -81,7 +95,9 @@ class Crew:
             if self._leader == MAIN:
                 driver.loop_thread = threading.get_ident()
                 driver.turn()
-                if self._pace < QUICK and not self._context.stopping and self._nobody_runs():
+                if driver.now >= self._try_at and not self._context.stopping:
+                    self._given_at = driver.now
+                    self._pace = 0.0
                     self._leader = NOBODY
                     self._inbox.put("lead")
             else:
@@ -94,30 +110,33 @@ class Crew:
             self._inbox.put(None)
         driver.close()
 
-    def _nobody_runs(self) -> bool:
-        return all(runner.exchange is None for runner in list(self._runners.values()))
+    def _returned(self) -> None:
+        """The lead is the main thread's again. Called under the mutex."""
+        self._leader = MAIN
+        now = time.monotonic()
+        self._try_after = TRY_SOON if now - self._given_at > 1.0 else min(TRY_LATE, self._try_after * 2)
+        self._try_at = now + self._try_after
 
     def _watch(self, driver: SharedDriver) -> None:
-        runner = self._runners.get(self._leader)
-        if runner is not None and runner.exchange is None:
-            self._asleep = True
-            self._attention.wait(ASLEEP)
-            self._asleep = False
-        else:
-            self._attention.wait(TAKE_OVER)
+        if self._taken != self._seen or self._leader == NOBODY:
+            self._seen = self._taken
+            self._quiet = 0
+        self._quiet += 1
+        self._asleep = self._quiet > QUIET
+        self._attention.wait(ASLEEP if self._asleep else TAKE_OVER)
+        self._asleep = False
         self._attention.clear()
         with self._mutex:
             if self._leader == NOBODY:  # every runner has something else to do
-                self._leader = MAIN
+                self._returned()
                 return
             runner = self._runners.get(self._leader)
             if runner is None:
                 return
             held = runner.exchange is not None and time.monotonic() - runner.since > TAKE_OVER
             if held or (self._context.stopping and runner.exchange is not None):
-                self._leader = MAIN
+                self._returned()
                 driver.epoch += 1
-                self._pace = max(self._pace, TAKE_OVER)
 
     def _look_for_stuck(self, now: float) -> None:
         """A request beyond `timeout`: say where its thread is, and ask to be replaced."""
@@ -142,9 +161,14 @@ class Crew:
         """A request is complete: run it here if this thread leads the loop and requests are quick."""
         ident = threading.get_ident()
         if self._leader == ident and self._pace < QUICK:
+            self._taken += 1
             if self._asleep:
+                self._quiet = 0
                 self._attention.set()
-            self._run(self._runners[ident], exchange)
+            runner = self._runners[ident]
+            self._run(runner, exchange)
+            if self._taken - self._first > SETTLED:  # those handed over before still compete with it
+                self._pace += (min(time.monotonic() - runner.since, 4 * QUICK) - self._pace) * 0.125
             return
         self._inbox.put((time.monotonic(), exchange))
 
@@ -173,22 +197,22 @@ class Crew:
             if self._leader != NOBODY:
                 return
             self._leader = driver.loop_thread = ident
+            self._first = self._taken
             epoch = driver.epoch
         while driver.epoch == epoch:
-            if self._pace >= QUICK or self._context.stopping or not self._inbox.empty():
+            if self._pace >= QUICK or self._context.stopping:
                 with self._mutex:
                     if self._leader == ident:
-                        self._leader = MAIN
+                        self._returned()
                         self._attention.set()
                 return
             driver.turn()
 
     def _run(self, runner: Runner, exchange: Exchange) -> None:
-        runner.since = began = time.monotonic()
+        runner.since = time.monotonic()
         runner.told = False
         runner.exchange = exchange
         try:
             exchange.run()
         finally:
             runner.exchange = None
-            self._pace += (time.monotonic() - began - self._pace) * 0.125
