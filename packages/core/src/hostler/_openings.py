@@ -96,6 +96,13 @@ class Openings:
         """The listener's TLS context, one per worker; None for a plain one."""
         return self._doors[listener].context
 
+    def proxied(self, listener: Listener) -> Any:
+        """A reader for a PROXY header that comes before TLS; None without."""
+        door = self._doors[listener]
+        if door.policy.proxy_protocol == "off":
+            return None
+        raise NotImplementedError("the PROXY protocol")
+
     # -- once per listener -----------------------------------------------------------------------------
 
     def _door(self, listener: OpenListener) -> _Door:

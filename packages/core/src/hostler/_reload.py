@@ -2,7 +2,7 @@
 
 It runs in the worker because only the worker knows which modules the application imported. Each watches
 files by modification time (`poll`), or asks the kernel where the package watchfiles is installed
-(`inotify`). What is done about a change is the caller's affair; it is told once.
+(`inotify`). What is done about a change is the caller's affair; it is told of each.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hostler._values import ReloaderType
 from hostler.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hostler._configuration import Configuration
+    from hostler.settings import Settings
 
 reloader = ReloaderType(
     name="poll",
@@ -43,7 +43,7 @@ Changed = Callable[[str], None]
 
 
 class Watcher(threading.Thread):
-    """The polling reloader: started by `start`, ended by `stop`, or by itself once it told a change."""
+    """The polling reloader: started by `start`, ended by `stop`."""
 
     def __init__(self, extra_files: Sequence[str], changed: Changed, interval: float = 1.0) -> None:
         super().__init__(name="reloader", daemon=True)
@@ -74,7 +74,6 @@ class Watcher(threading.Thread):
             path = self._look()
             if path:
                 self._changed(path)
-                return
 
     def _look(self, *, first: bool = False) -> str:
         """The first file that is not as it was; empty when all are."""
@@ -97,7 +96,7 @@ class Watcher(threading.Thread):
 
 
 def open_poll(extra_files: Sequence[str], changed: Changed) -> Watcher:
-    """A polling reloader, not yet started. `changed(path)` is called once, from its thread."""
+    """A polling reloader, not yet started. `changed(path)` is called from its thread."""
     return Watcher([path for path in extra_files if path], changed)
 
 
@@ -108,16 +107,12 @@ def open_automatic(extra_files: Sequence[str], changed: Changed) -> Watcher:
     return opened
 
 
-def open_reloader(configuration: Configuration, changed: Changed) -> Watcher | None:
-    """The reloader of the settings, not yet started; None without `reload`.
-
-    Raises `ConfigError` for one that cannot work here.
-    """
-    chosen = configuration.reloader
+def open_reloader(settings: Settings, chosen: ReloaderType | None, changed: Changed) -> Watcher | None:
+    """The chosen reloader, not yet started; None without one. Raises `ConfigError` when it cannot work here."""
     if chosen is None:
         return None
     try:
-        opened: Watcher = named(chosen.open)(configuration.settings.reload_extra_files, changed)
+        opened: Watcher = named(chosen.open)(settings.reload_extra_files, changed)
     except ImportError as error:
         raise ConfigError(
             f"reload_engine: {chosen.name} needs the package {error.name}; `pip install {error.name}`"

@@ -23,27 +23,25 @@ class Notified(Watcher):
 
     def run(self) -> None:
         while not self._ended.is_set():
-            directories = tuple(self._directories())
-            for changes in watchfiles.watch(
-                *directories,
-                stop_event=self._ended,
-                rust_timeout=REFRESH,
-                yield_on_timeout=True,
-                recursive=False,
-                raise_interrupt=False,
-                watch_filter=None,
-            ):
-                path = self._look() if changes else ""
+            directories = set(self._directories())
+            for changes in self._wait(directories):
+                # Also without changes: what happened between two watches shows in the files' times.
+                path = self._look()
                 if path:
                     self._changed(path)
-                    return
-                if not changes and set(self._directories()) - set(directories):
-                    # What changed between the two watches shows in the files' times.
-                    path = self._look()
-                    if path:
-                        self._changed(path)
-                        return
+                if not changes and set(self._directories()) - directories:
                     break
+
+    def _wait(self, directories: set[str]) -> Iterator[set[tuple[watchfiles.Change, str]]]:
+        return watchfiles.watch(
+            *directories,
+            stop_event=self._ended,
+            rust_timeout=REFRESH,
+            yield_on_timeout=True,
+            recursive=False,
+            raise_interrupt=False,
+            watch_filter=None,
+        )
 
     def _directories(self) -> Iterator[str]:
         files = source_files() | set(self._extra) | self._more | expand(self._patterns)
@@ -53,7 +51,7 @@ class Notified(Watcher):
             while fixed and (glob.has_magic(fixed) or not os.path.isdir(fixed)):
                 fixed = os.path.dirname(fixed)
             found.add(os.path.realpath(fixed or "."))
-        yield from sorted(path for path in found if os.path.isdir(path))
+        yield from (path for path in found if os.path.isdir(path))
 
 
 def open_notify(extra_files: Sequence[str], changed: Changed) -> Notified:
