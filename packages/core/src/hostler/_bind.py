@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hostler import _fields
 from hostler._fields import Invalid
+from hostler._kinds import certificate_demand, networks, proxy_mode
 from hostler.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -97,11 +98,11 @@ def binds(settings: Settings) -> tuple[Bind, ...]:
 
 
 _DEFAULT_BIND = ("127.0.0.1:8000",)
-_SCHEME = re.compile(r"([a-z][a-z0-9.-]*)(\+unix)?:(?=/)|(unix):|(fd)://", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:([a-z][a-z0-9.-]*)(?:\+(unix|fd))?:(?=/)|(unix):)", re.IGNORECASE)
 
 
 def parse(text: str) -> Bind:
-    """`host:port`, `[v6]:port`, `:port`, `unix:path`, `fd://N`, each also as `scheme://…` or `scheme+unix:…`.
+    """`host:port`, `[v6]:port`, `:port`, `unix:path`, `fd://N`, each also as `scheme://…`, `scheme+unix:…` or `scheme+fd://N`.
 
     An address without scheme gets the empty one: what it speaks is decided by the settings.
     Raises `ConfigError`.
@@ -109,24 +110,22 @@ def parse(text: str) -> Bind:
     rest, scheme = text.strip(), ""
     match = _SCHEME.match(rest)
     if match:
-        word = (match[1] or "").lower()
+        word, over = (match[1] or "").lower(), (match[2] or match[3] or "").lower()
         rest = rest[match.end() :]
-        if match[4] or word == "fd":
-            return _passed(text, "", rest)
-        if match[3] or match[2] or word == "unix":
-            path = re.sub(r"^//(?=/|[^/])", "", rest)
+        if word in ("unix", "fd"):
+            word, over = "", word
+        if over == "fd":
+            return _passed(text, word, rest.removeprefix("//"))
+        if over == "unix":
+            path = re.sub(r"^//(?=[^/]|/)", "", rest)
             if not path:
                 raise ConfigError(f"bind {text!r}: names no path; write unix:/run/app.sock")
-            return Bind(text, "" if word == "unix" else word, path=path)
+            return Bind(text, word, path=path)
         if not rest.startswith("//"):
             raise ConfigError(f"bind {text!r}: is not an address; write {word}://host:port")
         rest, scheme = rest[2:].rstrip("/"), "" if word == "tcp" else word
         if "/" in rest:
-            raise ConfigError(
-                f"bind {text!r}: an address has no path; mount points belong to the application"
-            )
-        if rest.startswith("fd@"):
-            return _passed(text, scheme, rest[3:])
+            raise ConfigError(f"bind {text!r}: an address has no path; mounting is the application's affair")
     host, port, ipv6 = _host_port(text, rest)
     return Bind(text, scheme, host=host, port=port, ipv6=ipv6)
 
@@ -161,13 +160,13 @@ _RULES: Mapping[str, _fields.Kind] = {
     "certfile": _fields.optional_text,
     "keyfile": _fields.optional_text,
     "ca_certs": _fields.optional_text,
-    "cert_reqs": _fields.integer(0, 2),
+    "cert_reqs": certificate_demand,
     "ciphers": _fields.optional_text,
     "http_protocols": _fields.words,
-    "proxy_protocol": _fields.choice("off", "v1", "v2", "auto"),
-    "proxy_allow_ips": _fields.words,
-    "forwarded_allow_ips": _fields.words,
-    "uwsgi_allow_ips": _fields.words,
+    "proxy_protocol": proxy_mode,
+    "proxy_allow_ips": networks,
+    "forwarded_allow_ips": networks,
+    "uwsgi_allow_ips": networks,
     "backlog": _fields.integer(1),
     "reuse_port": _fields.boolean,
     "socket_mode": _fields.mode,
