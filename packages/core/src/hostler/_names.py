@@ -154,7 +154,7 @@ class Names:
         dist = owner(text)
         if dist and not self._has(dist):
             return f"{shown} belongs to {dist}, which is not installed: {install(dist)}"
-        near = nearest(text, self.known()) or self._by_flag(text)
+        near = self.suggestion(text)
         if near and written:
             near = next(iter(self._flags_of(near)), near)
         hint = f"; did you mean {near}?" if near else ""
@@ -191,7 +191,7 @@ class Names:
 
     def suggestion(self, text: str) -> str:
         """The setting that was probably meant, or `""`."""
-        return nearest(text, self.known()) or self._by_flag(text)
+        return self._by_flag(text) or nearest(text, self.known())
 
     def _load(self) -> None:
         if self._loaded:

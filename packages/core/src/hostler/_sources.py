@@ -17,7 +17,7 @@ from typing import Any
 
 from hostler import _arguments
 from hostler._given import Given, Origin, shown
-from hostler._known import STARTS
+from hostler._known import STARTS, owner
 from hostler._names import Name, Names
 from hostler._nearest import nearest
 from hostler.errors import ConfigError
@@ -231,6 +231,9 @@ class Sources:
                 given.append(_from_file(name, value, written, f"{key} = {shown(value)}"))
             elif isinstance(value, Mapping) and text in self._names.prefixes():
                 given += self._of_table(key, text, value, written)
+            elif isinstance(value, Mapping) and owner(text):
+                for inner in value:
+                    self._refuse(f"{text}_{inner.replace('-', '_')}", f"{written} [{key}]")
             else:
                 self._refuse(text, written)
         return given
