@@ -144,8 +144,11 @@ class WorkerContext(Protocol):
     def tls(self, listener: Listener) -> ssl.SSLContext | None:
         """The listener's TLS context, one per worker; None for a plain one."""
 
-    def proxied(self, listener: Listener) -> Any:
-        """A reader (`look(seen) -> (done, address, used)`) for a PROXY header that comes before TLS; None without."""
+    def proxied(self, listener: Listener, peer: Any = None) -> Any:
+        """A reader (`look(seen) -> (done, address, used)`) for the PROXY header that this peer must send before TLS.
+
+        None: it must not send one. `peer` is what `accept` returned. `look` raises `ValueError`.
+        """
 
     def served(self) -> None:
         """One request is done: counts for `max_requests` and the status; may set `stopping`."""

@@ -230,7 +230,7 @@ class Driver:
         if not listener.unix:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if secure:
-            reader = self.context.proxied(listener)
+            reader = self.context.proxied(listener, address)
             handshake = Handshake(self, sock, address, listener, reader)
             self.members[handshake.descriptor] = handshake
             return

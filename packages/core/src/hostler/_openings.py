@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hostler import _protocols
 from hostler._named import named
-from hostler._sniff import Candidate, Sniffer
+from hostler._sniff import Candidate, Proxied, ProxyLook, Sniffer
 from hostler._values import ProtocolType, WorkerType
-from hostler.http import Connection, Limits, Opening, Policy, Transport
+from hostler.http import Address, Connection, Limits, Opening, Policy, Transport
+from hostler.http._trust import TrustList
 
 if TYPE_CHECKING:
     import ssl
@@ -54,7 +55,9 @@ class _Door:
     """For a connection that says nothing about its protocol."""
     prefaces: Sequence[tuple[bytes, _Speech]]
     """Protocols told by their first bytes, on plain connections."""
-    context: ssl.SSLContext | None = field(default=None)
+    proxied: TrustList | None = None
+    """The peers that begin with a PROXY header; None: nobody."""
+    context: ssl.SSLContext | None = None
 
 
 class Openings:
@@ -84,6 +87,12 @@ class Openings:
     def connect(self, listener: Listener, transport: Transport) -> Connection:
         """The connection for a socket just accepted (and, with TLS, shaken hands with)."""
         door = self._doors[listener]
+        if door.proxied is not None and not transport.secure and door.proxied.trusts(transport):
+            mode = door.policy.proxy_protocol
+            return Proxied(mode, lambda address: self._connect(door, _behind(transport, address)))
+        return self._connect(door, transport)
+
+    def _connect(self, door: _Door, transport: Transport) -> Connection:
         if transport.protocol:
             speech = door.by_alpn.get(transport.protocol, door.default)
         elif door.prefaces and not transport.secure:
@@ -96,12 +105,17 @@ class Openings:
         """The listener's TLS context, one per worker; None for a plain one."""
         return self._doors[listener].context
 
-    def proxied(self, listener: Listener) -> Any:
-        """A reader for a PROXY header that comes before TLS; None without."""
+    def proxied(self, listener: Listener, peer: Any = None) -> ProxyLook | None:
+        """A reader for the PROXY header that this peer must send before TLS; None when it must not.
+
+        `peer` is what `accept` returned; a Unix socket's says nothing.
+        """
         door = self._doors[listener]
-        if door.policy.proxy_protocol == "off":
+        if door.proxied is None:
             return None
-        raise NotImplementedError("the PROXY protocol")
+        address = None if listener.unix or not peer else (str(peer[0]), int(peer[1]))
+        transport = Transport(peer=address, local=None, unix=listener.unix)
+        return ProxyLook(door.policy.proxy_protocol) if door.proxied.trusts(transport) else None
 
     # -- once per listener -----------------------------------------------------------------------------
 
@@ -123,6 +137,8 @@ class Openings:
         door = _Door(
             listener, limits(self._settings), policy(bind, self._settings), by_alpn, plain[0], prefaces
         )
+        if bind.proxy_protocol != "off":
+            door.proxied = TrustList(bind.proxy_allow_ips)
         if listener.secure:
             from hostler import _tls  # noqa: PLC0415 - a worker without TLS does not pay for OpenSSL
 
@@ -153,6 +169,15 @@ class Openings:
 
         found = [Candidate(preface, opener(speech)) for preface, speech in door.prefaces]
         return [*found, Candidate(b"", opener(door.default))]
+
+
+def _behind(transport: Transport, address: Address | None) -> Transport:
+    """The transport as the PROXY header describes it.
+
+    The client is the peer from now on, and is trusted no more than any other: the proxy passed its bytes on
+    as they were, forwarding headers included.
+    """
+    return transport if address is None else replace(transport, peer=address, unix=False)
 
 
 def _by_preface(speech: _Speech) -> bool:

@@ -1,6 +1,6 @@
-"""A connection that knows several protocols and not yet which: the first bytes decide, then it steps aside.
+"""Connections that do not know yet what they are: the first bytes decide, then they step aside (`Switch`).
 
-It queues nothing and answers nothing; every action on it is the protocol's that it hands over to.
+They queue nothing and answer nothing: a request exists only on the connection that they hand over to.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hostler.http import Connection, Event, Gone, Headers, Switch, Waiting
+from hostler.http import Address, Connection, Event, Gone, Headers, ProtocolError, Switch, Waiting
+from hostler.http._proxy import ProxyReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,8 @@ class Candidate:
     open: Callable[[], Connection]
 
 
-class Sniffer:
-    """Waits for as many bytes as tell the candidates apart, then answers `Switch`."""
+class Undecided:
+    """What both have in common: there is no request yet, so no action on one has a meaning."""
 
     waiting = Waiting.FIRST
     reading = True
@@ -29,49 +30,15 @@ class Sniffer:
     multiplexed = False
     held = False
 
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
-        self._candidates = list(candidates)
-        self._seen = b""
-
-    def receive(self, data: bytes) -> Sequence[Event]:
-        if not data and not self._seen:
-            self.closing = True
-            return [Gone(None, "closed before the first byte")]
-        # A preface is at most a few dozen bytes, so the joined text stays short until it is decided.
-        self._seen += data
-        if data:
-            self.waiting = Waiting.HEAD
-        for candidate in self._candidates:
-            preface = candidate.preface
-            if self._seen.startswith(preface):
-                return [self._switch(candidate.open(), ended=not data)]
-            if data and preface.startswith(self._seen):
-                return []
-        self.closing = True
-        return [Gone(None, "speaks no protocol of this listener", "bad_request")]
-
-    def _switch(self, connection: Connection, *, ended: bool) -> Switch:
-        events = list(connection.receive(self._seen))
-        if ended:
-            events += connection.receive(b"")
-        return Switch(connection, events)
-
-    def expire(self) -> Sequence[Event]:
-        if self._seen:
-            # Part of a preface came: whoever takes the rest knows how to answer.
-            connection = self._candidates[-1].open()
-            events = [*connection.receive(self._seen), *connection.expire()]
-            return [Switch(connection, events)]
-        self.closing = True
-        return [Gone(None, "sent nothing", "idle_new")]
-
     def drain(self) -> None:
         """A connection that has not said anything goes on until its first deadline."""
 
     def outgoing(self) -> list[bytes]:
         return []
 
-    # -- actions on requests: there is none before the switch ------------------------------------------
+    def _gone(self, reason: str, kind: str = "") -> Sequence[Event]:
+        self.closing = True
+        return [Gone(None, reason, kind)]
 
     def resume(self) -> Sequence[Event]:
         return ()
@@ -110,6 +77,89 @@ class Sniffer:
 
     def tunnel(self, stream: int, headers: Headers) -> None:
         raise _no_request(stream)
+
+
+class Sniffer(Undecided):
+    """Waits for as many bytes as tell its candidates apart."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._candidates = list(candidates)
+        self._seen = b""
+
+    def receive(self, data: bytes) -> Sequence[Event]:
+        if not data and not self._seen:
+            return self._gone("closed before the first byte")
+        # A preface is at most a few dozen bytes, so the joined text stays short until it is decided.
+        self._seen += data
+        if data:
+            self.waiting = Waiting.HEAD
+        for candidate in self._candidates:
+            preface = candidate.preface
+            if self._seen.startswith(preface):
+                return [_switch(candidate.open(), self._seen, ended=not data)]
+            if data and preface.startswith(self._seen):
+                return []
+        return self._gone("speaks no protocol of this listener", "bad_request")
+
+    def expire(self) -> Sequence[Event]:
+        if not self._seen:
+            return self._gone("sent nothing", "idle_new")
+        # Part of a preface came: whoever takes the rest knows how to answer.
+        connection = self._candidates[-1].open()
+        return [Switch(connection, [*connection.receive(self._seen), *connection.expire()])]
+
+
+class Proxied(Undecided):
+    """Begins with a PROXY header, which names the client; what follows belongs to the connection it opens."""
+
+    def __init__(self, mode: str, open_for: Callable[[Address | None], Connection]) -> None:
+        self._reader = ProxyReader(mode)
+        self._open_for = open_for
+        self._begun = False
+
+    def receive(self, data: bytes) -> Sequence[Event]:
+        if not data:
+            return self._gone("closed within the PROXY header", "proxy_bad" if self._begun else "")
+        self._begun = True
+        try:
+            rest = self._reader.feed(data)
+        except ProtocolError as error:
+            return self._gone(error.reason, error.kind)
+        if rest is None:
+            self.waiting = Waiting.HEAD
+            return []
+        return [_switch(self._open_for(self._reader.address), rest, ended=False)]
+
+    def expire(self) -> Sequence[Event]:
+        return self._gone("no PROXY header in time", "proxy_bad")
+
+
+class ProxyLook:
+    """The same for a driver that must take the header off a socket before TLS begins."""
+
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
+
+    def look(self, seen: bytes) -> tuple[bool, Address | None, int]:
+        """Bytes that were peeked at -> complete or not, the client's address, octets of the header.
+
+        Raises `ValueError` for what is no PROXY header: close without an answer.
+        """
+        reader = ProxyReader(self._mode)
+        try:
+            rest = reader.feed(seen)
+        except ProtocolError as error:
+            raise ValueError(error.reason) from None
+        if rest is None:
+            return False, None, 0
+        return True, reader.address, len(seen) - len(rest)
+
+
+def _switch(connection: Connection, seen: bytes, *, ended: bool) -> Switch:
+    events = list(connection.receive(seen)) if seen else []
+    if ended:
+        events += connection.receive(b"")
+    return Switch(connection, events)
 
 
 def _no_request(stream: int) -> RuntimeError:

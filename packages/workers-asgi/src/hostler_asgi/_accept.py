@@ -100,7 +100,7 @@ class Door:
             if self._tls is None:
                 await worker.loop.connect_accepted_socket(lambda: Drive(worker, listener, address), sock)
                 return
-            reader = worker.ctx.proxied(listener)
+            reader = worker.ctx.proxied(listener, address)
             if reader is not None:
                 address = await asyncio.wait_for(
                     self._proxy_header(sock, reader, address), worker.handshake_timeout
