@@ -13,7 +13,6 @@ import os
 import selectors
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -266,10 +265,11 @@ def _make_way(path: str) -> None:
 
 def peer_user(sock: socket.socket) -> int | None:
     """The user id of the process at the other end of a Unix socket; None when the system does not tell."""
-    if sys.platform == "linux":
-        found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    credentials = getattr(socket, "SO_PEERCRED", None)
+    if credentials is not None:  # Linux: struct ucred
+        found = sock.getsockopt(socket.SOL_SOCKET, credentials, struct.calcsize("3i"))
         return int(struct.unpack("3i", found)[1])
-    try:  # struct xucred of the BSDs: version, uid, …
+    try:  # the BSDs: struct xucred begins with a version and the uid
         found = sock.getsockopt(0, 1, 76)
         return int(struct.unpack_from("2I", found)[1])
     except (OSError, struct.error):
