@@ -5,6 +5,7 @@ Knows just enough ASN.1 to walk to two dates. Refuses to know TLS contexts and s
 
 from __future__ import annotations
 
+import binascii
 import datetime
 import re
 from base64 import b64decode
@@ -13,9 +14,14 @@ _PEM = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----(.+?)-----END
 
 
 def first_in(pem: bytes) -> bytes | None:
-    """The DER of the first certificate of a PEM file: the server's own."""
+    """The DER of the first certificate of a PEM file: the server's own. None when there is none."""
     match = _PEM.search(pem)
-    return b64decode(match[1]) if match else None
+    if match is None:
+        return None
+    try:
+        return b64decode(match[1])
+    except binascii.Error:
+        return None
 
 
 def validity(der: bytes) -> tuple[datetime.datetime, datetime.datetime]:
