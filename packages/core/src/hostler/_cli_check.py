@@ -6,11 +6,11 @@ not felt here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import sys
-import time
 import traceback
 
 from hostler import _app
@@ -31,34 +31,35 @@ def check(configuration: Configuration, prog: str) -> int:
         os.close(reader)
         _child(configuration, prog, writer)
     os.close(writer)
-    in_time = _await(reader, configuration.settings.boot_timeout)
+    said = _await(reader, configuration.settings.boot_timeout)
     os.close(reader)
-    if not in_time:
+    if said is None:
         os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    if not in_time:
+    if said is None:
         _say(f"{prog}: error: the application was not loaded in {configuration.settings.boot_timeout:g} s")
-    elif code not in (0, 1):
-        end = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        _say(f"{prog}: error: loading the application {end}")
-    return 0 if in_time and code == 0 else 1
+    elif said == b"":
+        code = os.waitstatus_to_exitcode(status)
+        end = f"was killed by signal {-code}" if code < 0 else f"ended its process with code {code}"
+        _say(f"{prog}: error: the application {end} while it was loaded")
+    return 0 if said == GOOD else 1
 
 
-def _await(reader: int, seconds: float) -> bool:
-    """True when the child has said that it is done, or has ended."""
-    deadline = time.monotonic() + seconds if seconds else None
-    while True:
-        rest = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready, _, _ = select.select([reader], [], [], rest)
-        return bool(ready)
+GOOD, BAD = b"+", b"-"
+"""What the child says when it is done; nothing when it did not come so far."""
+
+
+def _await(reader: int, seconds: float) -> bytes | None:
+    """What the child said, nothing if it ended without a word, None when the time was over."""
+    ready, _, _ = select.select([reader], [], [], seconds or None)
+    return os.read(reader, 1) if ready else None
 
 
 def _child(configuration: Configuration, prog: str, writer: int) -> None:
-    code = 1
+    word = BAD
     try:
         _try(configuration)
-        code = 0
+        word = GOOD
     except HostlerError as error:
         _say(f"{prog}: error: {error}")
     except SystemExit as error:
@@ -67,9 +68,10 @@ def _child(configuration: Configuration, prog: str, writer: int) -> None:
         traceback.print_exc()
         _say(f"{prog}: error: the application cannot be loaded: {type(error).__name__}: {error}")
     finally:
-        sys.stdout.flush()
-        os.write(writer, b".")
-        os._exit(code)
+        with contextlib.suppress(OSError, ValueError):  # whatever happens, this child must not live on
+            sys.stdout.flush()
+            os.write(writer, word)
+        os._exit(0)
 
 
 def _try(configuration: Configuration) -> None:

@@ -69,9 +69,10 @@ def scan(path: Sequence[str]) -> Iterator[Entry]:
         text = dist.read_text("entry_points.txt")
         if not text or "[hostler." not in text:
             continue
-        name, version = dist.metadata["Name"], dist.metadata["Version"]
-        if not name:  # what an interrupted removal leaves behind
+        metadata = dist.metadata
+        if "Name" not in metadata:  # what an interrupted removal leaves behind
             continue
+        name, version = metadata["Name"], dist.version if "Version" in metadata else ""
         for point in dist.entry_points:
             key = (canonical(name), point.group, point.name)
             if point.group.startswith("hostler.") and key not in seen:
