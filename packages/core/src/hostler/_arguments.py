@@ -13,17 +13,12 @@ from typing import Any, NoReturn
 
 from hostler.__about__ import __version__
 from hostler._given import Given, Origin
+from hostler._known import COMMANDS
 from hostler._names import Name, Names
 from hostler._nearest import nearest
 from hostler.errors import UsageError
 
 USAGE = "%(prog)s [options] [MODULE:CALLABLE]"
-COMMANDS = {
-    "config": "every setting, its value and where it comes from",
-    "plugins": "the installed plugins and their state",
-    "ctl": "talk to a running server",
-}
-"""Words that are commands when they stand first; an application of that name is written `config:application`."""
 
 
 class _Parser(argparse.ArgumentParser):

@@ -13,7 +13,8 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 
-from hostler._arguments import COMMANDS
+from hostler.__about__ import __version__
+from hostler._known import COMMANDS
 from hostler.errors import HostlerError
 
 
@@ -37,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str], prog: str) -> int:
+    if arguments[:1] in (["--version"], ["-v"]):
+        print(f"hostler {__version__}")  # noqa: T201  # the answer, without reading anything for it
+        return 0
     command = arguments[0] if arguments and arguments[0] in COMMANDS else ""
     if command == "ctl":
         from hostler import _control_client  # noqa: PLC0415  # not needed to serve

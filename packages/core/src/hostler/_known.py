@@ -1,9 +1,16 @@
-"""What the core knows of the project's other distributions and of gunicorn's names: words for answers.
+"""What the core knows of names: its commands, the project's other distributions, and gunicorn's words.
 
-Nothing here is imported or loaded by these names; they are only said to the user.
+Nothing is imported or loaded by the names of distributions; they are only said to the user.
 """
 
 from __future__ import annotations
+
+COMMANDS = {
+    "config": "every setting, its value and where it comes from",
+    "plugins": "the installed plugins and their state",
+    "ctl": "talk to a running server",
+}
+"""Words that are commands when they stand first; an application of that name is written `config:application`."""
 
 OFFICIAL = {
     ("hostler.workers", "sync"): "hostler",

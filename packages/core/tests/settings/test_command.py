@@ -74,7 +74,7 @@ def test_questions_import_nothing_heavy(tmp_path: Path, arguments: tuple[str, ..
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
-    assert "argparse" in modules
+    assert "hostler._cli" in modules
     for heavy in ("gevent", "eventlet", "asyncio", "ssl", "h2", "httptools", "multiprocessing", "uvloop"):
         assert heavy not in modules
 
