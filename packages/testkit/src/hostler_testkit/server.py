@@ -121,13 +121,11 @@ class Server:
 
     def group(self) -> list[int]:
         """The processes of its group that are alive, itself among them."""
-        listing = subprocess.run(
-            ["ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True
-        )
-        rows = [line.split() for line in listing.stdout.splitlines()]
-        return [
-            int(pid) for pid, group, state in rows if int(group) == self.pid and not state.startswith("Z")
-        ]
+        return [pid for pid, _, group in processes() if group == self.pid]
+
+    def children(self) -> list[int]:
+        """The arbiter's children that are alive: workers and services."""
+        return [pid for pid, parent, _ in processes() if parent == self.pid]
 
     # -- what it says ------------------------------------------------------------------------------------
 

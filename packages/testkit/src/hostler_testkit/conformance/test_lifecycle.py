@@ -163,9 +163,13 @@ def test_killed_while_idle(server: Any) -> None:
 def test_max_requests(server: Any) -> None:
     """After so many requests another process goes on, and no request is lost."""
     running = server(max_requests=5)
-    pids = [running.worker_pid() for _ in range(30)]
-    assert len(set(pids)) >= 3
-    assert all(pids.count(pid) <= 15 for pid in pids)
+    pids: set[int] = set()
+
+    def seen() -> int:
+        pids.add(running.worker_pid())
+        return len(pids)
+
+    until(lambda: seen() >= 3, "three workers, one after the other")
 
 
 def test_more_and_fewer_workers(server: Any) -> None:
