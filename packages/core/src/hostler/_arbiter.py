@@ -2,46 +2,78 @@
 
 One loop, no threads. Each turn takes the signals that came, reaps who ended, looks at the deadlines and makes
 one move towards what is wanted; every step looks at the state as it is, so the order of events does not
-matter. What a step does is in the file of its event: `_nursery`, `_deaths`, `_deadlines`.
+matter:
+
+    booting ── services ready ──► workers start ── all ready ──► serving ◄──► reloading
+       │                               │                            │
+       └── first start fails ──────────┴──────────► stopping ◄──────┘ TERM, INT, QUIT
+                                                        │ workers, then services
+                                                        ▼ ended
+
+What a step does is in the file of its event: `_nursery` (births), `_deaths`, `_deadlines`, `_reloading`,
+`_recycling`, `_services`, `_reexec`. What comes before and after the loop is in `_boot`.
 """
 
 from __future__ import annotations
 
+import os
 import selectors
 import signal
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from hostler import _signals
 from hostler._birth import Closable
+from hostler._children import SERVICE, Child
 from hostler._deadlines import Deadlines
 from hostler._deaths import Deaths
 from hostler._handles import ServerHandle
-from hostler._hooks import HookTable
-from hostler._listeners import open_listeners
-from hostler._log import open_logger
-from hostler._nursery import Descriptor, Nursery
+from hostler._nursery import Descriptor, Nursery, signal_child
+from hostler._recycling import Recycling
+from hostler._reexec import Upgrade
+from hostler._reloading import Reload
+from hostler._services import Services
 from hostler._state import Plan, State
+from hostler._systemd import Notifier
 
 if TYPE_CHECKING:
     from hostler._configuration import Configuration
 
 TICK = 1.0
 """Seconds that the loop sleeps at most."""
+BUSY_TICK = 0.05
+"""The same while a client of the control socket waits for an answer."""
 
 
 class Arbiter:
     """One server's arbiter, from its first plan to its last child."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.state = State(plan, plan.configuration.settings.workers)
-        self.state.server = ServerHandle(self.state)
+    def __init__(self, plan: Plan, notifier: Notifier) -> None:
+        self.state = state = State(plan, plan.configuration.settings.workers)
+        state.server = ServerHandle(state)
+        self.notifier = notifier
+        self.failure = ""
+        """Why the first start failed."""
+        self.started: list[Callable[[], None]] = []
+        """Called once, when the server is ready."""
+        self.chores: list[Callable[[], bool]] = []
+        """Called once a turn; True: call again soon."""
+        self.private: list[Closable] = []
+        """What else of the arbiter's no child may keep."""
         self._poll = selectors.PollSelector()
         self._watched: dict[int, Any] = {}
-        self.nursery = Nursery(self.state, self._private)
-        self.deaths = Deaths(self.state, self.nursery, self._give_up)
-        self.deadlines = Deadlines(self.state)
+        self.nursery = Nursery(state, self._private)
+        self.deaths = Deaths(state, self.nursery, self._give_up)
+        self.deadlines = Deadlines(state)
+        self.recycling = Recycling(state)
+        self.services = Services(state, self.nursery, self._give_up)
+        self.reloading = Reload(state, self.nursery, self._bind, self._reloaded)
+        start = plan.configuration.start
+        assert start is not None
+        self.upgrade = Upgrade(state, self.deaths, start, notifier.environment)
+        self.deaths.listeners += [self.reloading.died, self.services.died]
+        self.reloading.adopted.append(self.services.reloaded)
+        self.nursery.services_ready = lambda: state.ready or self.services.all_ready()
 
     # -- the loop --------------------------------------------------------------------------------------
 
@@ -49,27 +81,37 @@ class Arbiter:
         """Serve until told to stop; the exit code."""
         state = self.state
         self.watch(state.signals, None)
-        state.signals.install(_signals.ARBITER)
-        self._changed_workers(state.target, None)
-        while not self._turn():
-            continue
+        state.plan.hooks.call("nworkers_changed", state.server, state.target, None)
+        again = False
+        while not self._turn(again):
+            again = any([chore() for chore in self.chores])
         return state.exit_code
 
-    def _turn(self) -> bool:
+    def _turn(self, soon: bool) -> bool:
         """One round; True when everything has ended."""
         state = self.state
+        due = min(self.deadlines.next_due(), self.nursery.next_due(), self.services.next_due())
+        self._sleep(max(0.0, min(BUSY_TICK if soon else TICK, due - time.monotonic())))
         now = time.monotonic()
         for number in state.signals.take():
             self._signal(number)
         self.deaths.reap()
         self.deadlines.look(now)
+        self.recycling.look(now)
+        self.reloading.step(now)
+        self.services.balance(now)
         self.nursery.balance(now)
         self._became_ready()
-        if state.stopping and not len(state.children):
-            return True
-        due = min(self.deadlines.next_due(), self.nursery.next_due())
-        self._sleep(max(0.0, min(TICK, due - time.monotonic())))
-        return False
+        self.notifier.beat(now)
+        return bool(state.stopping) and self._ended()
+
+    def _ended(self) -> bool:
+        """While stopping: services end after the workers; True when nobody is left."""
+        state = self.state
+        if state.children.workers():
+            return False
+        self.services.stop(state.stopping)
+        return not len(state.children)
 
     def _sleep(self, seconds: float) -> None:
         before = time.monotonic()
@@ -80,97 +122,140 @@ class Arbiter:
         if now - before > seconds + TICK:
             self.deadlines.held_up(now)
 
+    # -- descriptors of the arbiter's own --------------------------------------------------------------
+
     def watch(
         self, thing: Any, ready: Callable[[int], None] | None, events: int = selectors.EVENT_READ
     ) -> None:
-        """Call `ready(events)` from the loop when a file or socket of the arbiter's is; it must not block.
+        """Call `ready(events)` from the loop when the thing's descriptor is; it must not block.
 
-        Children close it after their fork.
+        Children do not close it: put what can into `private`.
         """
-        descriptor = thing.fileno()
-        if descriptor in self._watched:
-            self._poll.modify(descriptor, events, ready)
-        else:
-            self._poll.register(descriptor, events, ready)
-        self._watched[descriptor] = thing
+        self._poll.register(thing.fileno(), events, ready)
+        self._watched[thing.fileno()] = thing
 
     def unwatch(self, thing: Any) -> None:
         """Forget it; call it before closing."""
-        descriptor = thing.fileno()
-        if self._watched.pop(descriptor, None) is not None:
-            self._poll.unregister(descriptor)
+        self._watched.pop(thing.fileno(), None)
+        self._poll.unregister(thing.fileno())
 
     def _private(self) -> Iterable[Closable]:
-        for descriptor, thing in self._watched.items():
-            yield Descriptor(descriptor) if thing is self.state.signals else thing
+        yield Descriptor(self.state.signals.fileno())
+        yield from self.private
 
     # -- signals ---------------------------------------------------------------------------------------
 
     def _signal(self, number: int) -> None:
-        state = self.state
         if number == signal.SIGTERM:
-            self.stop(graceful=not state.stopping)
+            self.stop(graceful=not self.state.stopping)
         elif number in (signal.SIGINT, signal.SIGQUIT):
             self.stop(graceful=False)
+        elif number == signal.SIGHUP:
+            self.request_reload()
         elif number == signal.SIGTTIN:
             self.add_workers(1)
         elif number == signal.SIGTTOU:
             self.add_workers(-1)
+        elif number == signal.SIGUSR1:
+            self.reopen_logs()
+        elif number == signal.SIGUSR2 and not self.state.stopping:
+            self.upgrade.begin()
+        elif number == signal.SIGWINCH:
+            self._send_workers_away()
+
+    def request_reload(self) -> None:
+        """HUP: reload, or once more after the reload that runs."""
+        if not self.state.stopping:
+            self.notifier.reloading()
+            self.reloading.request()
 
     def stop(self, *, graceful: bool = True) -> None:
-        """Begin to end, or end more quickly."""
+        """TERM, INT, QUIT: begin to end, or end more quickly."""
         state = self.state
         how = "graceful" if graceful else "quick"
-        if state.stopping == how:
+        if state.stopping in (how, "quick"):
             return
         state.stopping = how
         state.log.info("stopping (%s)", how)
+        # The manager has to know its new main process before this one goes.
+        self.notifier.send(f"MAINPID={self.upgrade.pid}" if self.upgrade.pid else "STOPPING=1")
+        self.reloading.abandon()
         for child in state.children.workers():
             self.nursery.stop(child, how)
+        if how == "quick" and not state.children.workers():
+            self.services.stop(how)
 
     def add_workers(self, count: int) -> None:
-        """So many more workers, or fewer; at least one stays."""
+        """TTIN, TTOU: so many more workers, or fewer; at least one stays."""
         state = self.state
         before, state.target = state.target, max(1, state.target + count)
         if before != state.target:
             state.log.info("workers: %d", state.target)
-            self._changed_workers(state.target, before)
+            state.note(f"workers: {state.target}")
+            state.plan.hooks.call("nworkers_changed", state.server, state.target, before)
 
-    def _changed_workers(self, new: int, old: int | None) -> None:
-        self.state.plan.hooks.call("nworkers_changed", self.state.server, new, old)
+    def _send_workers_away(self) -> None:
+        """WINCH: end the workers and keep the arbiter, for an upgrade that may be rolled back.
+
+        A terminal sends the same signal when its window changes, so in the foreground it means nothing.
+        """
+        if self.state.settings.daemon or self.upgrade.pid or os.getppid() == 1:
+            before, self.state.target = self.state.target, 0
+            self.state.plan.hooks.call("nworkers_changed", self.state.server, 0, before)
+
+    def reopen_logs(self) -> None:
+        """USR1: open the log files anew, here and in every child."""
+        self.state.plan.log.reopen()
+        for child in self.state.children:
+            if child.ready:
+                signal_child(child, signal.SIGUSR1)
+
+    # -- what the steps tell ---------------------------------------------------------------------------
+
+    def _bind(self, configuration: Configuration, before: Any) -> Any:
+        return self.services.bind(configuration, before, self.state.log)
+
+    def _reloaded(self) -> None:
+        result = self.reloading.result
+        failed = f"; reload failed: {result['reason']}" if result["state"] == "failed" else ""
+        self.notifier.send("READY=1", f"STATUS={self.summary()}{failed}")
 
     def _give_up(self, code: int, why: str) -> None:
         state = self.state
         if not state.stopping:
-            state.log.critical("the server did not start: %s", why)
             state.exit_code = code
+            self.failure = why
+            if state.settings.errorlog != "-":
+                state.log.critical("the server did not start: %s", why)
             self.stop(graceful=False)
 
     def _became_ready(self) -> None:
         state = self.state
-        if state.ready or state.stopping:
+        if state.ready or state.stopping or not self.services.all_ready():
             return
         serving = sum(child.ready for child in state.children.staying(state.plan.generation))
         if serving >= state.target or (serving and self.nursery.backoff.failures):
             state.ready = True
-            state.log.info("ready")
+            state.log.info("ready: %s", self.summary())
+            state.note("ready")
             state.plan.hooks.call("when_ready", state.server)
+            self.notifier.send("READY=1", f"STATUS={self.summary()}")
+            for call in self.started:
+                call()
+
+    def summary(self) -> str:
+        """One line about what runs."""
+        state = self.state
+        services = sum(child.kind == SERVICE for child in state.children)
+        more = f", {services} service(s)" if services else ""
+        return f"{state.target} worker(s){more}, generation {state.plan.generation}"
 
 
 def run(configuration: Configuration) -> int:
     """Run a server of this configuration until it is told to stop; returns the command's exit code."""
-    log = open_logger(configuration)
-    hooks = HookTable(configuration.settings, log.error)
-    listeners = open_listeners(configuration)
-    arbiter = Arbiter(Plan(1, configuration, tuple(listeners), log, hooks))
-    state = arbiter.state
-    hooks.call("on_starting", state.server)
-    for listener in listeners:
-        log.error.info("listening at %s", listener.name)
-    try:
-        return arbiter.run()
-    finally:
-        for listener in state.plan.listeners:
-            listener.close(unlink=True)
-        state.plan.hooks.call("on_exit", state.server)
-        state.plan.log.close()
+    from hostler import _boot  # noqa: PLC0415 - `_boot` makes arbiters
+
+    return _boot.run(configuration)
+
+
+__all__ = ["Arbiter", "Child", "run"]

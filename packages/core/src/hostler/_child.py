@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hostler import _app, _death, _privileges, _signals, _title
 from hostler._named import named
+from hostler._service_context import Service
 from hostler._worker_context import ChildContext, Context
 from hostler.errors import AppError, BootError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from hostler._birth import Birth
     from hostler._listeners import OpenListener
@@ -36,6 +37,11 @@ HARMLESS = (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signa
 def run_worker(birth: Birth) -> NoReturn:
     """In the child: be a worker and end."""
     _end(birth, _worker)
+
+
+def run_service(birth: Birth) -> NoReturn:
+    """In the child: be a service and end."""
+    _end(birth, _service)
 
 
 def _end(birth: Birth, be: Callable[[Birth], int]) -> NoReturn:
@@ -109,6 +115,30 @@ def _prepared(birth: Birth, signals: _signals.SignalQueue, death: _Handlers) -> 
     return context
 
 
+def _service(birth: Birth) -> int:
+    configuration = birth.plan.configuration
+    signals = _signals.SignalQueue()
+    handlers = _Handlers(signals)
+    handlers.install((*QUEUED, signal.SIGHUP))
+    _settle(birth)
+    _title.set_title(f"service {birth.child.name} [{_name(configuration.settings)}]")
+    service = next(one for one in configuration.services if one.name == birth.child.name)
+    context: Service | None = None
+    try:
+        become(birth, configuration.settings)
+        context = Service(birth, signals)
+        handlers.attach(context)
+        named(service.serve)(context, configuration.own.get(service.name))
+    except SystemExit:
+        if not handlers.leaving and not (context is not None and context.stopping):
+            raise
+    except Exception as error:  # noqa: BLE001 - the wall around a child's main
+        birth.page.say(birth.child.slot, f"{type(error).__name__}: {error}")
+        birth.plan.log.error.exception("%s failed", birth.child)
+        return 1
+    return 0
+
+
 def become(birth: Birth, settings: Settings) -> None:
     """Give up privileges, then set the process up for the application."""
     os.umask(settings.umask)
@@ -157,11 +187,11 @@ class _Handlers:
         self.leaving = False
         """Told to end while it was starting."""
 
-    def install(self) -> None:
+    def install(self, queued: Iterable[int] = QUEUED) -> None:
         """Replace the arbiter's handlers, then let signals in."""
         _signals.reset((signal.SIGCHLD,), signal.SIG_DFL)
         _signals.reset(HARMLESS, _signals.ignore)
-        _signals.reset(QUEUED, self._queue)
+        _signals.reset(queued, self._queue)
         signal.signal(signal.SIGABRT, self._abort)
         _signals.unblock()
 
@@ -172,7 +202,7 @@ class _Handlers:
     def _queue(self, number: int, frame: FrameType | None) -> None:
         del frame
         context = self._context
-        if (context is None or not context.booted) and number != signal.SIGUSR1:
+        if (context is None or not context.booted) and number not in (signal.SIGUSR1, signal.SIGHUP):
             # Nothing was accepted yet, so there is nothing to finish: leave the import of the application.
             self.leaving = True
             raise SystemExit(0)

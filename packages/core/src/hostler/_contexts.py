@@ -209,5 +209,11 @@ class ServiceContext(Protocol):
     def turn(self) -> None:
         """Empty `wakeup` and act on signals; may change `stopping` and `reloading`."""
 
+    def reread(self) -> Any:
+        """After a HUP: read the sources anew; renews `settings` and returns the service's own settings.
+
+        Raises `HostlerError` for what is wrong in them; then nothing has changed.
+        """
+
     def fork_reset(self) -> None:
         """In a child that the service forks: give up signal handlers and descriptors of the service."""

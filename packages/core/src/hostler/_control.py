@@ -124,6 +124,17 @@ class ControlServer:
         self._next_try = float("inf")
         self._selector.close()
 
+    def abandon(self) -> None:
+        """In a forked child: close the copies of the descriptors.
+
+        The kernel's side of the selector is shared with the arbiter, so nothing may be unregistered here.
+        """
+        for client in self._clients:
+            client.socket.close()
+        if self._socket is not None:
+            self._socket.close()
+        self._selector.close()
+
     # -- clients ---------------------------------------------------------------------------------------
 
     def _accept(self) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 import os
 import signal
-import time
 from typing import TYPE_CHECKING
 
 from hostler import _signals
-from hostler._children import WORKER, Child
+from hostler._children import Child
 from hostler._heartbeat import LEAVING, READY
 from hostler._nursery import signal_child
 
@@ -73,8 +72,6 @@ class Deadlines:
         if child.stuck_stage == 3:
             return
         if now >= child.stop_by:
-            budget = child.stop_by - child.started
-            del budget
             self._state.log.warning("%s did not end in time: killed", child)
             self._kill(child)
         elif child.stuck_stage and now >= child.stuck_at:
@@ -101,22 +98,11 @@ class Deadlines:
         signal_child(child, signal.SIGKILL)
 
 
-def read_stacks(child: Child) -> str:
-    """What a child wrote since it was asked; empty when it could not."""
+def read_stacks(child: Child, start: int = 0) -> str:
+    """What a child wrote behind `start`, when it was asked for its stacks; empty when it could not."""
     try:
         size = os.fstat(child.stacks).st_size
-        return (
-            os.pread(child.stacks, MOST_STACKS, max(0, size - MOST_STACKS)).decode(errors="replace").strip()
-        )
+        text = os.pread(child.stacks, MOST_STACKS, max(start, size - MOST_STACKS))
     except OSError:
         return ""
-
-
-def still_boots(child: Child) -> bool:
-    """A worker that has not loaded the application yet."""
-    return child.kind == WORKER and not child.ready
-
-
-def clock() -> float:
-    """The one clock of deadlines."""
-    return time.monotonic()
+    return text.decode(errors="replace").strip()

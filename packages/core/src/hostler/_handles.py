@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hostler._contexts import WorkerContext
-    from hostler._state import State
+    from hostler._state import Plan, State
     from hostler.settings import Settings
 
 
@@ -27,8 +27,13 @@ class ServerHandle:
         self.pid = os.getpid()
 
     @property
+    def _plan(self) -> Plan:
+        """In the hooks of a reload the new plan, which is not in force yet."""
+        return self._state.candidate or self._state.plan
+
+    @property
     def cfg(self) -> Settings:
-        return self._state.settings
+        return self._plan.configuration.settings
 
     @property
     def log(self) -> logging.Logger:
@@ -37,11 +42,11 @@ class ServerHandle:
     @property
     def address(self) -> list[Any]:
         """What is listened on: (host, port) pairs and paths of Unix sockets."""
-        return [one.address[0] if one.unix else one.address for one in self._state.plan.listeners]
+        return [one.address[0] if one.unix else one.address for one in self._plan.listeners]
 
     @property
     def LISTENERS(self) -> Sequence[Any]:
-        return self._state.plan.listeners
+        return self._plan.listeners
 
     @property
     def WORKERS(self) -> dict[int, Any]:
@@ -62,24 +67,24 @@ class ServerHandle:
 
     @property
     def worker_class(self) -> Any:
-        return self._state.plan.configuration.worker
+        return self._plan.configuration.worker
 
     @property
     def timeout(self) -> float:
-        return self._state.settings.timeout
+        return self.cfg.timeout
 
     @property
     def proc_name(self) -> str:
-        return self._state.settings.proc_name or self._state.settings.default_proc_name
+        return self.cfg.proc_name or self.cfg.default_proc_name
 
     @property
     def pidfile(self) -> str | None:
-        return self._state.settings.pidfile
+        return self.cfg.pidfile
 
     @property
     def app(self) -> Any:
         """The application, where it was loaded before the workers were forked; else None."""
-        return self._state.application
+        return self._plan.application
 
 
 class WorkerHandle:

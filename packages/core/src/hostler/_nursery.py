@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from hostler._handles import WorkerHandle
 
 if TYPE_CHECKING:
     from hostler._state import Plan, State
+    from hostler._values import ServiceType
 
 FIRST, LONGEST = 0.1, 10.0
 """Seconds of the second and of the longest delay before a restart; the first restart is immediate."""
@@ -70,13 +72,15 @@ class Nursery:
         self._state = state
         self._private = private
         self.backoff = Backoff()
+        self.services_ready: Callable[[], bool] = lambda: True
+        """Whether workers may be started; at the first start they wait for the services."""
 
     # -- numbers ---------------------------------------------------------------------------------------
 
     def balance(self, now: float) -> None:
         """One move towards the wanted number of workers of the current generation."""
         state = self._state
-        if state.stopping:
+        if state.stopping or not self.services_ready():
             return
         staying = state.children.staying(state.plan.generation)
         leaver = state.leaver if state.leaver in staying else None
@@ -122,6 +126,17 @@ class Nursery:
         plan.log.error.info("%s started", child)
         return child
 
+    def spawn_service(self, plan: Plan, service: ServiceType, run: Callable[[Birth], None]) -> Child | None:
+        """Fork a service; None, logged and to be tried later, when that is not possible now."""
+        children = self._state.children
+        slot, age = children.free_slot(), children.next_age(SERVICE)
+        child = Child(SERVICE, service.name, slot, age, plan.generation, time.monotonic(), None)
+        birth = self._birth(child, plan, plan.configuration.settings.boot_timeout)
+        if birth is None or not self._fork(birth, run):
+            return None
+        plan.log.error.info("%s started", child)
+        return child
+
     def _birth(self, child: Child, plan: Plan, boot_timeout: float) -> Birth | None:
         state = self._state
         if child.slot < 0:
@@ -143,7 +158,7 @@ class Nursery:
             state.signals.wake,
             tuple(self._strange(child, plan)),
             state.server,
-            state.application,
+            plan.application,
             multiprocess=state.target > 1,
             first=not state.ready,
         )
@@ -152,11 +167,13 @@ class Nursery:
         """What this child must not keep of what it inherits."""
         yield from self._private()
         keep = {listener.socket for listener in plan.listeners} if child.kind == WORKER else set()
-        for listener in self._state.plan.listeners:
-            if listener.socket not in keep:
-                yield listener.socket
+        yield from {listener.socket for listener in self._state.listeners()} - keep
         for other in self._state.children:
             yield Descriptor(other.stacks)
+        for name, bound in plan.bound.items():
+            if name != child.name:
+                for hidden in bound.hidden:
+                    yield Descriptor(bound.descriptors[hidden])
 
     def _fork(self, birth: Birth, run: Callable[[Birth], None]) -> bool:
         child = birth.child
@@ -193,7 +210,7 @@ class Nursery:
         child.stop_by = time.monotonic() + (min(QUICK, budget) if how == "quick" else budget)
         if reason:
             self._state.log.info("%s leaves: %s", child, reason)
-        signal_child(child, _signals.signal.SIGTERM if how == "graceful" else _signals.signal.SIGQUIT)
+        signal_child(child, signal.SIGTERM if how == "graceful" else signal.SIGQUIT)
 
 
 class Descriptor:
@@ -222,6 +239,3 @@ def _nameless_file() -> int:
         return os.memfd_create("hostler-stacks")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
-
-
-__all__ = ["SERVICE", "Backoff", "Descriptor", "Nursery", "signal_child"]

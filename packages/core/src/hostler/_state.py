@@ -35,6 +35,8 @@ class Plan:
     hooks: HookTable
     bound: Mapping[str, Bound] = field(default_factory=dict)
     """What each service's `bind` made, by its name."""
+    application: Any = None
+    """Loaded before the fork (`preload_app`), else None."""
 
 
 @dataclass(slots=True)
@@ -52,8 +54,10 @@ class State:
     ready: bool = False
     """The first generation served: from now on a failure to boot ends nothing."""
     exit_code: int = 0
-    application: Any = None
-    """The application with `preload_app`, else None."""
+    candidate: Plan | None = None
+    """The plan of a reload that has to prove itself first."""
+    retired: list[OpenListener] = field(default_factory=list)
+    """Listeners that no plan has any more, kept until the workers that serve them have ended."""
     server: Any = None
     """What hooks get as `server`."""
     leaver: Child | None = None
@@ -65,6 +69,11 @@ class State:
     @property
     def settings(self) -> Settings:
         return self.plan.configuration.settings
+
+    def listeners(self) -> list[OpenListener]:
+        """Everything that this process has open to listen on."""
+        found = [*self.plan.listeners, *self.retired]
+        return found if self.candidate is None else [*found, *self.candidate.listeners]
 
     @property
     def log(self) -> logging.Logger:

@@ -15,3 +15,13 @@ def set_title(title: str) -> None:
     except ImportError:
         return
     setproctitle.setproctitle(f"hostler: {title}")
+
+
+def warm_up() -> None:
+    """Before the environment is changed: the package finds the room for titles by where the variables stand."""
+    if sys.platform == "darwin":
+        return
+    try:
+        importlib.import_module("setproctitle").getproctitle()
+    except ImportError:
+        return

@@ -58,10 +58,14 @@ class ChildContext:
 
     def beat(self) -> None:
         """Alive: the next sign is due within `timeout`."""
-        if self.booted:
-            self._page.deadline[self.slot] = time.monotonic() + self._timeout
+        self._mark()
         if os.getppid() != self._birth.parent and not self._orphaned:
             self._orphan()
+
+    def _mark(self) -> None:
+        # While it boots, the deadline is the arbiter's `boot_timeout`.
+        if self.booted:
+            self._page.deadline[self.slot] = time.monotonic() + self._timeout
 
     def turn(self) -> None:
         """Act on the signals that came."""
@@ -99,7 +103,7 @@ class ChildContext:
     def _tell_ready(self) -> None:
         self.booted = True
         self._page.raise_flag(self.slot, READY)
-        self.beat()
+        self._mark()
         self._birth.wake()
 
 
@@ -108,7 +112,7 @@ class Context(ChildContext):
 
     def __init__(self, birth: Birth, signals: SignalQueue, listeners: Sequence[OpenListener]) -> None:
         super().__init__(birth, signals)
-        self.listeners: Sequence[Listener] = listeners  # type: ignore[assignment]  # attributes, not properties
+        self.listeners: Sequence[Listener] = listeners
         self.log: Logger = birth.plan.log
         self.age = birth.child.age
         self.multiprocess = birth.multiprocess
@@ -193,9 +197,9 @@ class Context(ChildContext):
         """The listener's TLS context; None for a plain one."""
         return self._openings.tls(listener)
 
-    def proxied(self, listener: Listener) -> Any:
+    def proxied(self, listener: Listener, peer: Any = None) -> Any:
         """A reader for a PROXY header that comes before TLS; None without."""
-        return self._openings.proxied(listener)
+        return self._openings.proxied(listener, peer)
 
     def served(self) -> None:
         """One request is done."""
