@@ -43,9 +43,12 @@ from hostler.http import (
     TrustList,
     Waiting,
 )
+from hostler.http import _grammar as grammar
+from hostler.http._response import REASONS, has_no_body
 
 __all__ = [
     "API",
+    "REASONS",
     "AccessLine",
     "Address",
     "Bound",
@@ -83,5 +86,7 @@ __all__ = [
     "WorkerContext",
     "WorkerStatus",
     "WorkerType",
+    "grammar",
+    "has_no_body",
     "open_std_logger",
 ]
