@@ -47,6 +47,7 @@ class Channel:
     """Socket and connection, glued."""
 
     __slots__ = (
+        "_draining",
         "_interest",
         "_octets_in",
         "_octets_out",
@@ -106,6 +107,7 @@ class Channel:
         self.waiters: list[threading.Event] = []
         self._pending: deque[memoryview | FileSegment] = deque()
         self._parked: list[Exchange] = []
+        self._draining = False
         self._registered = False
         self._interest = READ
         self._octets_in = self._octets_out = 0
@@ -427,8 +429,11 @@ class Channel:
             waiting, now, self._phase_since, self.touched, self._octets_in - self._phase_octets
         ):
             self._expire(waiting)
-        elif waiting is Waiting.IDLE and now - self.born > driver.patience.lifetime:
-            self.drain()
+        elif now - self.born > driver.patience.lifetime and not self._draining:
+            self._draining = True
+            with self.lock:
+                self.connection.drain()  # the next answer says that it is the last
+            self.settle([])
 
     def _sweep_writing(self, now: float) -> None:
         patience = self.driver.patience
@@ -456,11 +461,17 @@ class Channel:
             return False
 
     def drain(self) -> None:
-        """A graceful stop began (or this connection's time is over): no further request after those in service."""
-        with self.lock:
-            if not self.gone:
+        """A graceful stop began, or this connection's time is over: close it after the request in service."""
+        if self.gone or self.lingering:
+            return
+        if not self._draining:
+            self._draining = True
+            with self.lock:
                 self.connection.drain()
-        self.settle([])
+            self.settle([])
+        idle = self.connection.waiting is Waiting.IDLE and not self.exchanges and not self._pending
+        if idle and not self.gone and not self.connection.multiplexed and not self._arrived():
+            self.close()
 
     def _wake(self) -> None:
         for event in self.waiters:

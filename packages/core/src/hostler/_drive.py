@@ -178,10 +178,9 @@ class Driver:
             self._doors.clear()
             self.now = now
         for member in list(self.members.values()):
+            member.drain()
             fresh = isinstance(member, Channel) and member.connection.waiting is Waiting.FIRST
-            if not fresh:
-                member.drain()
-            elif now - self._stop_began > LAST_WORD:
+            if fresh and now - self._stop_began > LAST_WORD:
                 member.close()
 
     def close(self) -> None:

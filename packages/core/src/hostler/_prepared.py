@@ -14,7 +14,7 @@ from hostler.http import ResponseError
 KEPT = 256
 """Heads remembered; beyond, the table starts anew (an application with ever new heads gains nothing from it)."""
 
-_STATUS = re.compile(r"([1-9][0-9]{2}) ?([^\r\n\0]*)\Z")
+_STATUS = re.compile(r"([1-9][0-9]{2}) ([^\r\n\0]*)\Z")
 
 
 class Prepared:

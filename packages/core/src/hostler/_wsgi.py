@@ -81,19 +81,25 @@ def _error_stream(context: WorkerContext) -> TextIO:
 
 
 class _ErrorStream(io.TextIOBase):
-    """`wsgi.errors`: each line goes to the error log."""
+    """`wsgi.errors`: each line goes to the error log; `flush` ends one that has no end yet."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._log = context.log.error
+        self._begun = ""
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        for line in text.split("\n"):
-            if line.strip():
-                self._log.error("%s", line)
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            self._log.error("%s", line)
         return len(text)
+
+    def flush(self) -> None:
+        if self._begun:
+            line, self._begun = self._begun, ""
+            self._log.error("%s", line)
 
 
 class Exchange:
