@@ -50,11 +50,11 @@ class Inbox:
         Raises `ProtocolError` as soon as what is there cannot become a head.
         """
         buffer = self._bytes
-        if not self._searched:
+        if buffer.startswith(b"\r"):
             self._skip_blanks()
         end = buffer.find(b"\r\n\r\n", max(0, self._searched - 3)) + 4
         if end < 4 or end > self._reader.total:
-            if buffer:
+            if buffer and buffer != b"\r":
                 if self._scan is None:
                     self._scan = self._reader.scan()
                 self._scan.look(buffer)
