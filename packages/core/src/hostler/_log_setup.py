@@ -106,7 +106,7 @@ def _handlers(settings: Settings, output: Output | None) -> None:
 def _replace(log: logging.Logger, handlers: list[logging.Handler]) -> None:
     """Handlers of an earlier configuration go; those that an application added itself stay."""
     for handler in list(log.handlers):
-        if isinstance(handler, (OutputHandler, SyslogHandler)):
+        if isinstance(handler, (OutputHandler, SyslogHandler, _Forward)):
             log.removeHandler(handler)
             handler.close()
     for handler in handlers:
@@ -182,18 +182,29 @@ def _by_file(path: str) -> None:
 
 def _why(error: BaseException) -> str:
     cause = error.__cause__ or error.__context__
-    return f"{error}" + (f" ({cause})" if cause is not None else "")
+    text = f"{error}" + (f" ({cause})" if cause is not None else "")
+    return " ".join(text.split())
 
 
 def _join(ours: logging.Logger, theirs: logging.Logger) -> None:
-    """Ours where the configuration names it, else it passes everything to gunicorn's name for it."""
-    if ours.handlers and not any(isinstance(handler, OutputHandler) for handler in ours.handlers):
-        return
+    """Ours where the configuration names it, else everything goes the way of gunicorn's name for it."""
     _replace(ours, [])
-    ours.propagate = True
-    ours.setLevel(logging.NOTSET)
-    if theirs.handlers or theirs.level:
-        ours.parent = theirs
+    ours.disabled = False
+    if not ours.handlers and (theirs.handlers or theirs.level):
+        ours.addHandler(_Forward(theirs))
+        ours.setLevel(theirs.getEffectiveLevel())
+        ours.propagate = False
+
+
+class _Forward(logging.Handler):
+    """Hands records to another logger."""
+
+    def __init__(self, target: logging.Logger) -> None:
+        super().__init__()
+        self._target = target
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._target.handle(record)
 
 
 # -- undo ----------------------------------------------------------------------------------------------

@@ -218,7 +218,8 @@ class _Rate:
 def _reopen_handlers() -> None:
     """Files of the user's own handlers: they open again with their next record."""
     seen: set[logging.Handler] = set()
-    logs = [logging.getLogger(name) for name in (None, *logging.root.manager.loggerDict)]
+    known = list(logging.root.manager.loggerDict.values())
+    logs = [logging.root, *(log for log in known if isinstance(log, logging.Logger))]
     for log in logs:
         for handler in log.handlers:
             if isinstance(handler, logging.FileHandler) and handler not in seen:
