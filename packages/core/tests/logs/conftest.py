@@ -29,7 +29,13 @@ class Line:
     environ: Any = None
 
 
-def line(**more: Any) -> Line:
+@pytest.fixture(scope="session")
+def line() -> Any:
+    """Makes lines."""
+    return make_line
+
+
+def make_line(**more: Any) -> Line:
     """A line whose head has the given parts, the rest being those of a plain GET."""
     fields = tuple(more.pop("fields", ()))
     parts = {"method": "GET", "target": b"/a?b=c", "path": b"/a", "query": b"b=c", "http_version": "1.1"}

@@ -17,12 +17,10 @@ from hostler.settings import ACCESS_FORMAT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .conftest import line
-
 EVERY = " ".join(f"%({atom})s" for atom in "hlutrmUqHsBbfaTMDLp")
 
 
-def test_the_default_format() -> None:
+def test_the_default_format(line: Any) -> None:
     text = compile_format(ACCESS_FORMAT)(
         line(fields=[(b"user-agent", b"curl/8"), (b"referer", b"http://a/")])
     )
@@ -67,14 +65,14 @@ def test_the_default_format() -> None:
         ("{authorization}i", "***"),
     ],
 )
-def test_atoms(atom: str, expected: str) -> None:
+def test_atoms(atom: str, expected: str, line: Any) -> None:
     one = line(fields=[(b"x-one", b"1"), (b"cookie", b"secret")], environ={"my.key": "value"})
     assert compile_format(f"%({atom})s")(one) == expected + "\n"
     # Loggers of the standard library get the same.
     assert f"%({atom})s" % Atoms(one) == expected
 
 
-def test_days_are_not_lost() -> None:
+def test_days_are_not_lost(line: Any) -> None:
     assert compile_format("%(T)s %(M)s")(line(seconds=100_000.5)) == "100000 100000500\n"
 
 
@@ -88,11 +86,11 @@ def test_days_are_not_lost() -> None:
         (b"Bearer abc", "-"),
     ],
 )
-def test_user(value: bytes, expected: str) -> None:
+def test_user(value: bytes, expected: str, line: Any) -> None:
     assert compile_format("%(u)s")(line(fields=[(b"authorization", value)])) == expected + "\n"
 
 
-def test_conversions_and_literals() -> None:
+def test_conversions_and_literals(line: Any) -> None:
     render = compile_format('%(s)5d|%(B)-6s|%% {x} "\\n" é {0} %(h)s\t')
     assert render(line()) == '  200|13    |% {x} "\\n" é {0} 192.0.2.1\t\n'
 
@@ -103,21 +101,21 @@ def test_bad_formats(text: str) -> None:
         compile_format(text)
 
 
-def test_bytes_fields_of_an_answer() -> None:
+def test_bytes_fields_of_an_answer(line: Any) -> None:
     one = line(headers=[(b"X-A", b"1\n")])
     assert compile_format("%({x-a}o)s")(one) == "1\\x0A\n"
 
 
 @pytest.mark.parametrize("peer", [None, ("", 0)])
-def test_a_unix_peer_has_no_address(peer: Any) -> None:
+def test_a_unix_peer_has_no_address(peer: Any, line: Any) -> None:
     assert compile_format("%(h)s")(line(peer=peer)) == "-\n"
 
 
-def test_http2_is_named_as_gunicorn_names_it() -> None:
+def test_http2_is_named_as_gunicorn_names_it(line: Any) -> None:
     assert compile_format("%(H)s")(line(http_version="2")) == "HTTP/2.0\n"
 
 
-def test_the_same_head_is_made_once() -> None:
+def test_the_same_head_is_made_once(line: Any) -> None:
     render = compile_format("%(r)s %(s)s")
     one = line()
     assert render(one) == "GET /a?b=c HTTP/1.1 200\n"
@@ -131,7 +129,7 @@ HOSTILE = [b"\r\nfake", b"\x1b]0;title\x07", b"\x9b31m", b"\0", b'" 200 "', b"\\
 
 
 @pytest.mark.parametrize("bad", HOSTILE)
-def test_one_request_is_one_printable_line(bad: bytes) -> None:
+def test_one_request_is_one_printable_line(bad: bytes, line: Any) -> None:
     one = line(
         target=b"/" + bad,
         path=b"/" + bad,
@@ -152,7 +150,7 @@ def test_one_request_is_one_printable_line(bad: bytes) -> None:
 
 @given(st.binary(max_size=60), st.text(max_size=60))
 @settings(deadline=None, max_examples=200)
-def test_any_client(data: bytes, text: str) -> None:
+def test_any_client(data: bytes, text: str, line: Any) -> None:
     one = line(
         target=data,
         path=data,
@@ -168,7 +166,7 @@ def test_any_client(data: bytes, text: str) -> None:
     assert found["target"] == data.decode("latin-1")
 
 
-def test_json() -> None:
+def test_json(line: Any) -> None:
     fields = [
         (b"host", b"example.org"),
         (b"user-agent", b'"x"'),

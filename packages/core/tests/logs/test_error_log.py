@@ -22,8 +22,6 @@ from hostler._values import LoggerType
 from hostler.errors import ConfigError
 from hostler.settings import Settings
 
-from .conftest import line
-
 
 def text(path: Path) -> str:
     return path.read_text()
@@ -72,7 +70,7 @@ def test_a_record_that_does_not_fit_its_format(opened: Any, capsys: pytest.Captu
 # -- access lines --------------------------------------------------------------------------------------
 
 
-def test_lines_wait_for_flush(opened: Any, tmp_path: Path) -> None:
+def test_lines_wait_for_flush(opened: Any, tmp_path: Path, line: Any) -> None:
     log = opened(accesslog=str(tmp_path / "access.log"), access_log_format="%(s)s")
     assert log.access_wanted
     for _ in range(3):
@@ -87,21 +85,21 @@ def test_lines_wait_for_flush(opened: Any, tmp_path: Path) -> None:
     assert text(tmp_path / "access.log").count("\n") == 1003
 
 
-def test_without_access_log_no_line_is_wanted(opened: Any) -> None:
+def test_without_access_log_no_line_is_wanted(opened: Any, line: Any) -> None:
     log = opened()
     assert not log.access_wanted
     log.access(line())
     log.flush()
 
 
-def test_a_line_that_cannot_be_made_ends_no_request(opened: Any, tmp_path: Path) -> None:
+def test_a_line_that_cannot_be_made_ends_no_request(opened: Any, tmp_path: Path, line: Any) -> None:
     log = opened(accesslog=str(tmp_path / "access.log"))
     log.access(line(fields=[(b"referer", None)]))
     log.flush()
     assert "a line could not be made" in text(tmp_path / "error.log")
 
 
-def test_json_lines(opened: Any, tmp_path: Path) -> None:
+def test_json_lines(opened: Any, tmp_path: Path, line: Any) -> None:
     log = opened(accesslog=str(tmp_path / "access.log"), access_log_json=True)
     log.access(line())
     log.flush()
@@ -130,7 +128,7 @@ def test_refusals_are_limited_in_rate(opened: Any, tmp_path: Path, monkeypatch: 
 # -- files ---------------------------------------------------------------------------------------------
 
 
-def test_reopen_after_rotation(opened: Any, tmp_path: Path) -> None:
+def test_reopen_after_rotation(opened: Any, tmp_path: Path, line: Any) -> None:
     log = opened(accesslog=str(tmp_path / "access.log"))
     log.access(line())
     for name in ("error.log", "access.log"):
@@ -144,7 +142,7 @@ def test_reopen_after_rotation(opened: Any, tmp_path: Path) -> None:
     assert "after" in text(tmp_path / "error.log")
 
 
-def test_a_file_that_cannot_be_opened_again_stays(opened: Any, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_again_stays(opened: Any, tmp_path: Path, line: Any) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
     log = opened(accesslog=str(folder / "access.log"))
@@ -376,7 +374,7 @@ def configurations(tmp_path: Path, name: str, kind: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["gunicorn", "hostler"])
 @pytest.mark.parametrize("kind", ["logconfig_dict", "logconfig_json", "logconfig"])
-def test_own_configuration(opened: Any, tmp_path: Path, name: str, kind: str) -> None:
+def test_own_configuration(opened: Any, tmp_path: Path, name: str, kind: str, line: Any) -> None:
     log = opened(**configurations(tmp_path, name, kind), access_log_format="%(s)s %({x-a}i)s")
     assert log.access_wanted
     log.error.info("to the error log")
@@ -387,7 +385,7 @@ def test_own_configuration(opened: Any, tmp_path: Path, name: str, kind: str) ->
     assert not (tmp_path / "error.log").exists()
 
 
-def test_formatters_see_every_atom(opened: Any, tmp_path: Path) -> None:
+def test_formatters_see_every_atom(opened: Any, tmp_path: Path, line: Any) -> None:
     configuration = dictionary(tmp_path / "own.log", "gunicorn")
     configuration["formatters"]["plain"] = {"()": "logging.Formatter", "fmt": "%(args)s"}
     log = opened(logconfig_dict=configuration)

@@ -10,8 +10,6 @@ import pytest
 from hostler._log_syslog import FACILITIES, SyslogHandler, parse_address
 from hostler.errors import ConfigError
 
-from .conftest import line
-
 
 def listening(tmp_path: Any, kind: str) -> tuple[socket.socket, str]:
     if kind == "udp":
@@ -32,7 +30,7 @@ def listening(tmp_path: Any, kind: str) -> tuple[socket.socket, str]:
 
 
 @pytest.mark.parametrize("kind", ["udp", "tcp", "dgram", "stream"])
-def test_both_logs(opened: Any, tmp_path: Any, kind: str) -> None:
+def test_both_logs(opened: Any, tmp_path: Any, kind: str, line: Any) -> None:
     sock, address = listening(tmp_path, kind)
     log = opened(syslog=True, syslog_addr=address, syslog_facility="local3", syslog_prefix="shop")
     assert log.access_wanted
