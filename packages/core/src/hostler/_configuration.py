@@ -109,7 +109,8 @@ def _build(start: Start, registry: Registry | None) -> Configuration:
     settings = _settings(values, start.directory)
     registry.disable(settings.disabled_plugins)
     _search(settings, start.directory)
-    settings = _hooks(settings, written)
+    if _resolve_hooks(values, written):
+        settings = _settings(values, start.directory)
     choice = _Choice(registry, names, settings, values, origins)
     chosen = choice.make()
     warnings = [*sources.warnings, *_ignored(given), *choice.warnings, *registry.warnings]
@@ -151,15 +152,16 @@ def _search(settings: Settings, directory: str) -> None:
             sys.path.insert(0, one)
 
 
-def _hooks(settings: Settings, written: Mapping[str, Given]) -> Settings:
-    """Hooks that are named by text (`package.module.attribute`) become what they name."""
-    changes = {}
-    for one in dataclasses.fields(settings):
-        value = getattr(settings, one.name)
-        if isinstance(value, str) and one.metadata and one.metadata["hostler"].kind.name == "CALLABLE":
-            found = _imported(value, written[one.name])
-            changes[one.name] = dataclasses.replace(written[one.name], value=found).converted()
-    return dataclasses.replace(settings, **changes) if changes else settings
+def _resolve_hooks(values: dict[Name, Any], written: Mapping[str, Given]) -> bool:
+    """Hooks that are named by text (`package.module.attribute`) become what they name; True if there were any."""
+    texts = [
+        n for n, value in values.items() if isinstance(value, str) and n.declaration.kind.name == "CALLABLE"
+    ]
+    for name in texts:
+        given = written[name.full]
+        found = _imported(values[name], given)
+        values[name] = dataclasses.replace(given, value=found).converted()
+    return bool(texts)
 
 
 def _imported(text: str, given: Given) -> Any:

@@ -201,7 +201,8 @@ class Sources:
         if isinstance(value, type) or not text.islower():
             return
         function = isinstance(value, (types.FunctionType, types.BuiltinFunctionType))
-        hooks = [n.full for n in self._names.core() if n.declaration.kind.name == "CALLABLE"]
+        names = (*self._names.core(), *self._names.loaded())
+        hooks = [n.full for n in names if n.declaration.kind.name == "CALLABLE"]
         near = nearest(text, hooks) if function else self._names.suggestion(text)
         if near and near not in set_here:
             raise ConfigError(
