@@ -150,7 +150,7 @@ def test_one_request_is_one_printable_line(bad: bytes, line: Any) -> None:
 
 @given(st.binary(max_size=60), st.text(max_size=60))
 @settings(deadline=None, max_examples=200)
-def test_any_client(data: bytes, text: str, line: Any) -> None:
+def test_any_client(line: Any, data: bytes, text: str) -> None:
     one = line(
         target=data,
         path=data,
