@@ -95,32 +95,30 @@ class Door:
         return True
 
     async def _admit(self, sock: socket.socket, address: Any) -> None:
-        worker, listener = self._worker, self._listener
+        """From a socket to a drive; the worker is told which of the two ends it comes to."""
+        worker, listener, tls = self._worker, self._listener, self._tls
+        seconds = worker.handshake_timeout if tls is not None else None
         try:
-            if self._tls is None:
-                await worker.loop.connect_accepted_socket(lambda: Drive(worker, listener, address), sock)
-                return
-            reader = worker.ctx.proxied(listener, address)
+            reader = worker.ctx.proxied(listener, address) if tls is not None else None
             if reader is not None:
-                address = await asyncio.wait_for(
-                    self._proxy_header(sock, reader, address), worker.handshake_timeout
-                )
+                address = await asyncio.wait_for(self._proxy_header(sock, reader, address), seconds)
+            drive = Drive(worker, listener, address)
             await worker.loop.connect_accepted_socket(
-                lambda: Drive(worker, listener, address),
-                sock,
-                ssl=self._tls,
-                ssl_handshake_timeout=worker.handshake_timeout,
+                lambda: drive, sock, ssl=tls, ssl_handshake_timeout=seconds
             )
         except (asyncio.TimeoutError, ConnectionAbortedError):
-            worker.ctx.log.refused("tls_timeout", address)
-            sock.close()
+            self._give_up(sock, address, "tls_timeout", "")
         except (ssl.SSLError, OSError, ValueError) as error:
-            worker.ctx.log.refused(
-                "proxy_bad" if isinstance(error, _ProxyError) else "tls_error", address, str(error)
-            )
+            kind = "proxy_bad" if isinstance(error, _ProxyError) else "tls_error"
+            self._give_up(sock, address, kind, str(error))
+        except asyncio.CancelledError:
             sock.close()
-        finally:
-            worker.opening -= 1
+            raise
+
+    def _give_up(self, sock: socket.socket, address: Any, kind: str, why: str) -> None:
+        sock.close()
+        self._worker.ctx.log.refused(kind, address, why)
+        self._worker.refused()
 
     async def _proxy_header(self, sock: socket.socket, reader: Any, address: Any) -> Any:
         """Take exactly the PROXY header's octets; what follows belongs to TLS."""

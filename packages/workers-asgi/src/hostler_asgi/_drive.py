@@ -8,7 +8,6 @@ that a request costs no timer of its own. The drive holds no status number and n
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,16 +40,15 @@ class Drive(asyncio.Protocol):
         "_choked",
         "_corked",
         "_eof",
-        "_file",
         "_paused",
         "_scheduled",
         "_stalls",
         "_unsent",
         "_watch",
-        "_writers",
         "born",
         "connection",
         "exchanges",
+        "file",
         "lingering",
         "listener",
         "octets_in",
@@ -63,6 +61,7 @@ class Drive(asyncio.Protocol):
         "transport",
         "unread",
         "worker",
+        "writers",
     )
 
     def __init__(self, worker: Worker, listener: Listener, peer: Any) -> None:
@@ -84,9 +83,10 @@ class Drive(asyncio.Protocol):
         self._paused = False
         self.reading = True
         self._eof = False
-        self._file = False
+        self.file = False
+        """An exchange writes a file to the socket itself: nothing is closed meanwhile."""
         self._unsent = 0
-        self._writers: list[asyncio.Future[None]] = []
+        self.writers: list[asyncio.Future[None]] = []
         self._choked = False
         self._stalls: dict[int, Stall] = {}
         self.born = worker.now
@@ -215,7 +215,7 @@ class Drive(asyncio.Protocol):
         """The connection has something to say: now if it is much, else with the rest of this turn."""
         self._unsent += octets
         if self._unsent >= CORK:
-            self._flush()
+            self.flush()
         elif not self._corked and not self._scheduled:
             self._scheduled = True
             self.worker.loop.call_soon(self._turn)
@@ -260,51 +260,8 @@ class Drive(asyncio.Protocol):
     async def writable(self) -> None:
         """Return when the peer may have taken something; the caller looks again."""
         waiter = self.worker.loop.create_future()
-        self._writers.append(waiter)
+        self.writers.append(waiter)
         await waiter
-
-    async def send_file(self, exchange: Exchange, descriptor: int, offset: int, count: int) -> None:
-        """Write so many octets of a file after what the connection has to say, by sendfile."""
-        self._flush()
-        transport = self.transport
-        self._file = True
-        transport.set_write_buffer_limits(0)
-        try:
-            while transport.get_write_buffer_size() and not exchange.gone:
-                await self.writable()
-            while count and not exchange.gone:
-                try:
-                    sent = os.sendfile(transport.get_extra_info("socket").fileno(), descriptor, offset, count)
-                except BlockingIOError:
-                    await self._until_writable()
-                    continue
-                except OSError:
-                    transport.abort()
-                    raise
-                if not sent:
-                    transport.abort()
-                    raise OSError("the file ended before the octets that were announced")
-                offset += sent
-                count -= sent
-                self.octets_out += sent
-        finally:
-            self._file = False
-            transport.set_write_buffer_limits()
-        if exchange.gone:
-            raise exchange.disconnected()
-
-    async def _until_writable(self) -> None:
-        """Wait for the socket; on a second descriptor, because loops guard the one that has a transport."""
-        loop = self.worker.loop
-        twin = os.dup(self.transport.get_extra_info("socket").fileno())
-        ready = loop.create_future()
-        loop.add_writer(twin, _set, ready)
-        self._writers.append(ready)
-        try:
-            await ready
-        finally:
-            loop.remove_writer(twin)
-            os.close(twin)
 
     # -- after a round of actions ----------------------------------------------------------------------
 
@@ -324,11 +281,11 @@ class Drive(asyncio.Protocol):
             self._take(connection.resume())
             connection = self.connection
         self._corked = False
-        self._flush()
+        self.flush()
         if connection.held and not self._scheduled:
             self._scheduled = True
             self.worker.loop.call_soon(self._turn)
-        if self._writers and not self._paused:
+        if self.writers and not self._paused:
             self._let_write()
         if connection.closing:
             self._close()
@@ -341,7 +298,8 @@ class Drive(asyncio.Protocol):
             else:
                 self.transport.pause_reading()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Give the transport what the connection has to say."""
         self._unsent = 0
         out = self.connection.outgoing()
         if not out:
@@ -354,14 +312,14 @@ class Drive(asyncio.Protocol):
         transport.write(data)
 
     def _let_write(self) -> None:
-        writers, self._writers = self._writers, []
+        writers, self.writers = self.writers, []
         for writer in writers:
             _set(writer)
 
     def _close(self) -> None:
         """All is said: close, and let a peer that may still be sending read its answer first."""
         transport = self.transport
-        if self.lingering or self._file or transport.is_closing():
+        if self.lingering or self.file or transport.is_closing():
             return
         if self.unread and not self._eof and not self.secure and not self.connection.abrupt:
             self.lingering = self.worker.now

@@ -6,6 +6,7 @@ reading blocks everywhere else (TLS, HTTP/2, chunked).
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hostler_asgi._errors import MessageError
 
 if TYPE_CHECKING:
+    from hostler_asgi._drive import Drive
     from hostler_asgi._exchange import Exchange
 
 BLOCK = 131072
@@ -54,11 +56,57 @@ async def _send(exchange: Exchange, descriptor: int, offset: int, count: int, *,
     if count and exchange.carries_body:
         drive = exchange.drive
         if drive.worker.sendfile and exchange.connection.beside(exchange.stream, count):
-            await drive.send_file(exchange, descriptor, offset, count)
+            await _sendfile(exchange, descriptor, offset, count)
             exchange.sent += count
         else:
             await _send_blocks(exchange, descriptor, offset, count)
     exchange.close_file(more)
+
+
+async def _sendfile(exchange: Exchange, descriptor: int, offset: int, count: int) -> None:
+    """Write the octets after what the connection has to say; its transport must be empty for that."""
+    drive = exchange.drive
+    transport = drive.transport
+    drive.file = True
+    transport.set_write_buffer_limits(0)
+    try:
+        drive.flush()
+        while transport.get_write_buffer_size() and not exchange.gone:
+            await drive.writable()
+        while count and not exchange.gone:
+            try:
+                sent = os.sendfile(transport.get_extra_info("socket").fileno(), descriptor, offset, count)
+            except BlockingIOError:
+                await _until_writable(drive)
+                continue
+            except ConnectionError:
+                transport.abort()
+                raise exchange.disconnected() from None
+            if not sent:
+                transport.abort()
+                raise OSError("the file ended before the octets that were announced")
+            offset += sent
+            count -= sent
+            drive.octets_out += sent
+    finally:
+        drive.file = False
+        transport.set_write_buffer_limits()
+    if exchange.gone:
+        raise exchange.disconnected()
+
+
+async def _until_writable(drive: Drive) -> None:
+    """Wait for the socket; on a second descriptor, because loops guard the one that has a transport."""
+    loop = drive.worker.loop
+    twin = os.dup(drive.transport.get_extra_info("socket").fileno())
+    ready = loop.create_future()
+    loop.add_writer(twin, _set, ready)
+    drive.writers.append(ready)
+    try:
+        await ready
+    finally:
+        loop.remove_writer(twin)
+        os.close(twin)
 
 
 async def _send_blocks(exchange: Exchange, descriptor: int, offset: int, count: int) -> None:
@@ -74,3 +122,8 @@ async def _send_blocks(exchange: Exchange, descriptor: int, offset: int, count: 
         drive.put(len(block))
         if count and drive.full(exchange):
             await exchange.drained()
+
+
+def _set(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

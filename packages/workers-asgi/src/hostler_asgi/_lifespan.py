@@ -43,16 +43,15 @@ class Lifespan:
 
     async def shutdown(self, seconds: float) -> None:
         """Tell the application that the end has come and wait so long for it."""
-        if not self.supported or self._task is None or self._stopped is None:
+        stopped = self._stopped
+        if not self.supported or self._task is None or stopped is None:
             return
         if not self._task.done():
             self._inbox.put_nowait({"type": "lifespan.shutdown"})
-            await asyncio.wait(
-                {self._task, self._stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-        if not self._stopped.done():
+            await asyncio.wait({stopped}, timeout=seconds)
+        if not stopped.done():
             self._log.error("the application's lifespan shutdown took longer than %g seconds", seconds)
-        elif (failure := self._stopped.result()) is not None:
+        elif (failure := stopped.result()) is not None:
             self._log.error("the application's shutdown failed%s%s", ": " if failure else "", failure)
         self._task.cancel()
 

@@ -83,6 +83,7 @@ class Worker:
         """Those whose application has not returned."""
         self._doors: list[Door] = []
         self._limit = core.worker_connections or 1 << 30
+        self._full = False
         self._requests = 0
         self._said_short = 0.0
         self._flushing = False
@@ -198,12 +199,23 @@ class Worker:
 
     def admitted(self, drive: Drive) -> None:
         """A connection is ready for its protocol."""
+        self.opening -= 1
         self.drives.add(drive)
+
+    def refused(self) -> None:
+        """An accepted connection came to nothing."""
+        self.opening -= 1
+        self._mind_room()
 
     def dismissed(self, drive: Drive) -> None:
         """A connection is gone."""
         self.drives.discard(drive)
-        if self.connections == self._limit - 1:
+        self._mind_room()
+
+    def _mind_room(self) -> None:
+        """A connection is over: another may come, or the last one has gone."""
+        if self._full and self.connections < self._limit:
+            self._full = False
             self.open_doors()
         if self._idle is not None:
             self._mind_idle()
@@ -212,6 +224,7 @@ class Worker:
         """Whether no connection is to be accepted now; near the limit idle ones make room."""
         count = self.connections
         if count >= self._limit:
+            self._full = True
             for door in self._doors:
                 door.shut()
             self.ctx.log.refused("conn_limit", None, f"{count} connections")

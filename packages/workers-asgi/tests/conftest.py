@@ -1,15 +1,22 @@
-"""A worker in a thread of the test's process, under a context that is only what the contract says."""
+"""A worker in a thread of the test's process, under a context that is only what the contract says.
+
+The tests of the real command line are in `test_live.py`; everything that is about messages is told here, where
+a test can look at what the application saw.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import logging
 import os
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from hostler.http import Limits, Opening, Policy
 from hostler.http1._connection import open_connection
 from hostler.settings import Settings
@@ -104,7 +111,7 @@ class Context:
     def tls(self, listener: Any) -> Any:
         return None
 
-    def proxied(self, listener: Any) -> Any:
+    def proxied(self, listener: Any, peer: Any = None) -> Any:
         return None
 
     def served(self) -> None: ...
@@ -121,6 +128,7 @@ class Context:
                 serve(self, own)  # type: ignore[arg-type]
             except BaseException as error:
                 self.error = error
+                self.log.error.exception("the worker ended")
             finally:
                 self.became_ready.set()
 
@@ -151,3 +159,103 @@ def until(condition: Any, seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come about in time"
         time.sleep(0.01)
+
+
+class Raw:
+    """A client that says and hears octets."""
+
+    def __init__(self, address: Any, timeout: float = 30) -> None:
+        self.socket = socket.create_connection(address[:2], timeout=timeout)
+        self.seen = b""
+
+    def say(self, data: bytes) -> Raw:
+        self.socket.sendall(data)
+        return self
+
+    def hear(self, end: bytes) -> bytes:
+        """Everything up to and with `end`."""
+        while end not in self.seen:
+            data = self.socket.recv(65536)
+            assert data, f"the connection ended after {self.seen!r}"
+            self.seen += data
+        cut = self.seen.index(end) + len(end)
+        found, self.seen = self.seen[:cut], self.seen[cut:]
+        return found
+
+    def octets(self, count: int) -> bytes:
+        while len(self.seen) < count:
+            data = self.socket.recv(65536)
+            assert data, f"the connection ended after {self.seen!r}"
+            self.seen += data
+        found, self.seen = self.seen[:count], self.seen[count:]
+        return found
+
+    def rest(self) -> bytes:
+        """Everything until the server closes."""
+        found = [self.seen]
+        self.seen = b""
+        while True:
+            try:
+                found.append(self.socket.recv(1 << 18))
+            except ConnectionResetError:
+                break
+            if not found[-1]:
+                break
+        return b"".join(found)
+
+    def reset(self) -> None:
+        """Leave as rudely as TCP allows."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.socket.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+LOOPS = ["asyncio"] + (["uvloop"] if importlib.util.find_spec("uvloop") else [])
+
+
+@pytest.fixture(params=LOOPS)
+def loop_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def serve_app(loop_name: str) -> Iterator[Callable[..., Context]]:
+    """`serve_app(app, own={…}, core={…}, limits={…})`: a running worker."""
+    contexts: list[Context] = []
+
+    def start(
+        app: Any,
+        *,
+        own: dict[str, Any] | None = None,
+        core: dict[str, Any] | None = None,
+        limits: dict[str, Any] | None = None,
+    ) -> Context:
+        context = Context(app, core or {}, limits or {})
+        contexts.append(context)
+        context.start(AsgiSettings(**{"loop": loop_name, **(own or {})}))
+        return context
+
+    yield start
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def raw() -> Iterator[Callable[[Context], Raw]]:
+    """`raw(context)`: a client on a fresh connection."""
+    clients: list[Raw] = []
+
+    def connect(context: Context) -> Raw:
+        clients.append(Raw(context.address))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    return until
