@@ -175,8 +175,10 @@ class Handshake:
     def _wrap(self) -> None:
         context = self._driver.context.tls(self._listener)
         assert context is not None
-        self._socket = context.wrap_socket(
-            self._socket, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
+        # Made before a library of greenlets replaced these classes, which work only together.
+        context.sslsocket_class = ssl.SSLSocket
+        self._socket = ssl.SSLContext.wrap_socket(
+            context, self._socket, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
         )
 
     def _shake(self) -> None:
