@@ -1,0 +1,424 @@
+"""Where callers and workers meet in the arbiter: sessions, channels, and the scheduler's verdicts carried out.
+
+A session is a caller's connection; a channel is a socket pair whose ends went to a caller and to a worker.
+A channel has at most one lease at a time. What a caller may ask depends on how it came: by the doorbell it is
+a caller, by the control socket of the same user it may also manage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import socket
+import struct
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from os import getuid
+from typing import Any
+
+from hostler_dirty import _line, _wire
+from hostler_dirty._member import Member
+from hostler_dirty._peer import Peer
+from hostler_dirty._pool import Pool
+from hostler_dirty._scheduler import Grant, Recall, Reject, Scheduler, Ticket, Verdict
+from hostler_dirty._settings import DirtySettings
+from hostler_dirty._stash_store import Store
+from hostler_dirty._wire import Frame
+from hostler_dirty.errors import (
+    DirtyAppNotFoundError,
+    DirtyError,
+    DirtyNoWorkersAvailableError,
+    DirtyProtocolError,
+    DirtyQueueFullError,
+    DirtyTimeoutError,
+    describe,
+)
+
+Answer = Callable[[dict[str, Any]], None]
+REMEMBERED = 1024
+
+
+@dataclass(slots=True, eq=False)
+class Channel:
+    """The arbiter's note of a channel."""
+
+    id: int
+    worker: int
+    session: Session
+    lease: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A caller."""
+
+    id: int
+    manages: bool
+    peer: Peer | None = None
+    channels: dict[int, Channel] = field(default_factory=dict)
+    waiting: set[int] = field(default_factory=set)
+    """Call ids that stand in a queue."""
+
+    def send(self, data: bytes, fds: tuple[int, ...] = ()) -> None:
+        if self.peer is not None:
+            self.peer.send(data, fds)
+
+
+class Desk:
+    """The sessions of one arbiter."""
+
+    def __init__(
+        self, settings: DirtySettings, log: logging.Logger, manage: Callable[[list[str], Answer], None]
+    ) -> None:
+        self._settings, self._log, self._manage = settings, log, manage
+        self._loop = asyncio.get_running_loop()
+        self.scheduler = Scheduler()
+        self.store = Store(settings.stash_limit)
+        self.infos: dict[str, dict[str, Any]] = {}
+        self.pool: Pool | None = None
+        self.sessions: dict[int, Session] = {}
+        self._ids = itertools.count(1)
+        self._channels: dict[int, Channel] = {}
+        self._by_lease: dict[int, Channel] = {}
+        self._calls: dict[int, int] = {}
+        """Lease -> the call that it was granted for."""
+        self._fates: OrderedDict[int, dict[str, Any]] = OrderedDict()
+        self._asking: dict[int, list[tuple[Session, int]]] = {}
+        self._stacks: dict[int, Callable[[str], None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._sockets: list[socket.socket] = []
+        self.counts = {"granted": 0, "rejected": 0}
+
+    # -- doors ------------------------------------------------------------------------------------------
+
+    def open(self, descriptors: Mapping[str, int]) -> None:
+        """Answer the doorbell and the control socket."""
+        bell, control = (socket.socket(fileno=descriptors[name]) for name in ("bell", "control"))
+        self._sockets = [bell, control]
+        for sock in self._sockets:
+            sock.setblocking(False)
+        self._loop.add_reader(bell.fileno(), self._rung, bell)
+        self._loop.add_reader(control.fileno(), self._knocked, control)
+
+    def close(self) -> None:
+        """Close every session; the doors themselves are the main arbiter's."""
+        for sock in self._sockets:
+            self._loop.remove_reader(sock.fileno())
+            sock.detach()
+        for session in list(self.sessions.values()):
+            if session.peer is not None:
+                session.peer.close()
+
+    def _rung(self, bell: socket.socket) -> None:
+        for _ in range(64):
+            try:
+                data, fds = _line.receive_with(bell, 256)
+            except (BlockingIOError, ConnectionError):
+                return
+            if not data:
+                return
+            for fd in fds:
+                self._admit(socket.socket(fileno=fd), manages=False)
+
+    def _knocked(self, control: socket.socket) -> None:
+        try:
+            sock, _ = control.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        uid = getuid()
+        if hasattr(socket, "SO_PEERCRED"):
+            uid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+        if uid not in (0, getuid()):
+            self._log.warning(
+                "a user without the right to it (uid %d) knocked at the dirty control socket", uid
+            )
+            sock.close()
+            return
+        self._admit(sock, manages=True)
+
+    def _admit(self, sock: socket.socket, *, manages: bool) -> None:
+        session = Session(next(self._ids), manages)
+        self.sessions[session.id] = session
+        session.peer = Peer(
+            self._loop, sock, "a caller of the dirty pool",
+            lambda frame: self._session_frame(session, frame), lambda: self._left(session),
+        )  # fmt: skip
+        session.send(_wire.pack(_wire.WELCOME, session.id, _line.encode({"apps": self.infos})))
+
+    def _left(self, session: Session) -> None:
+        """The caller closed its session: it waits no more, and its leases come back."""
+        self.sessions.pop(session.id, None)
+        for call in session.waiting:
+            self.scheduler.cancel((session.id, call))
+        for channel in session.channels.values():
+            if channel.lease:
+                self._carry_out(self.scheduler.recall(channel.lease))
+        session.channels.clear()
+
+    # -- callers ----------------------------------------------------------------------------------------
+
+    def _session_frame(self, session: Session, frame: Frame) -> None:
+        if frame.kind == _wire.LEASE:
+            self._lease(session, frame)
+        elif frame.kind == _wire.UNLEASE:
+            self._unlease(session, frame)
+        elif frame.kind == _wire.STASH:
+            self._stash(session, frame)
+        elif frame.kind == _wire.FATE:
+            self._fate(session, frame)
+        elif frame.kind == _wire.MANAGE and session.manages:
+            words = _line.decode(frame.body)
+            self._manage(
+                words, lambda said: session.send(_wire.pack(_wire.REPLY, frame.call, _line.encode(said)))
+            )
+        else:
+            raise DirtyProtocolError(f"A caller sent a frame of kind {frame.kind}")
+
+    def _lease(self, session: Session, frame: Frame) -> None:
+        try:
+            app, action, affinity, patience, longest, forgotten = _line.decode(frame.body)
+        except (ValueError, TypeError) as error:
+            raise DirtyProtocolError(f"A LEASE of another shape: {error}") from None
+        for number in forgotten:
+            self._forget(number)
+        if app not in self.scheduler.rules:
+            self._reject_with(session, frame.call, DirtyAppNotFoundError(app))
+            return
+        session.waiting.add(frame.call)
+        ticket = Ticket(
+            (session.id, frame.call), app, action, session.id, min(frame.priority, 7),
+            frame.deadline / 1e9, affinity, bool(frame.flags & _wire.REPEATED), patience, longest,
+        )  # fmt: skip
+        self._carry_out(self.scheduler.ask(ticket, time.monotonic()))
+
+    def _unlease(self, session: Session, frame: Frame) -> None:
+        """The caller gave up: the call waits no more, or its lease comes back."""
+        session.waiting.discard(frame.call)
+        if not self.scheduler.cancel((session.id, frame.call)):
+            for channel in session.channels.values():
+                if channel.lease and self._calls.get(channel.lease) == frame.call:
+                    self._carry_out(self.scheduler.recall(channel.lease))
+                    return
+
+    def _stash(self, session: Session, frame: Frame) -> None:
+        operation, *args = _line.decode(frame.body)
+        try:
+            said: dict[str, Any] = {"value": self.store.run(operation, time.monotonic(), *args)}
+        except DirtyError as error:
+            said = {"error": describe(error)}
+        session.send(_wire.pack(_wire.REPLY, frame.call, _line.encode(said)))
+
+    def _fate(self, session: Session, frame: Frame) -> None:
+        """A caller asks how a worker ended; if it has not been reaped yet, it is told then."""
+        number = frame.deadline
+        fate = self._fates.get(number)
+        if fate is None and self.pool is not None and number in self.pool.members:
+            self._asking.setdefault(number, []).append((session, frame.call))
+            self._loop.call_later(1.0, self._tell_fate, number, {"reason": "unknown"})
+            return
+        session.send(_wire.pack(_wire.REPLY, frame.call, _line.encode(fate or {"reason": "unknown"})))
+
+    def _tell_fate(self, number: int, fate: dict[str, Any]) -> None:
+        for session, call in self._asking.pop(number, ()):
+            session.send(_wire.pack(_wire.REPLY, call, _line.encode(fate)))
+
+    # -- workers ----------------------------------------------------------------------------------------
+
+    def join(self, member: Member) -> None:
+        """A worker is ready."""
+        now = time.monotonic()
+        self._carry_out(self.scheduler.add(member.id, member.apps, member.threads, now, member.slot))
+
+    def retire(self, member: Member) -> None:
+        """A worker is to end when its last lease has come back."""
+        self._carry_out(self.scheduler.drain(member.id))
+        self._check_drained(member.id)
+
+    def dead(self, member: Member) -> None:
+        """A worker has ended; its leases with it."""
+        for lease in self.scheduler.remove(member.id):
+            self._by_lease.pop(lease.id, None)
+            self._calls.pop(lease.id, None)
+        for channel in [c for c in self._channels.values() if c.worker == member.id]:
+            self._forget(channel.id)
+        fate = member.fate()
+        self._fates[member.id] = fate
+        while len(self._fates) > REMEMBERED:
+            self._fates.popitem(last=False)
+        self._tell_fate(member.id, fate)
+
+    def give_up(self, pool: Pool) -> None:
+        """Tell those who wait for an app whose every slot has been given up."""
+        for app in self.scheduler.rules:
+            if self.scheduler.length(app) and pool.state_of(app)[0] == "failed":
+                self._carry_out(self.scheduler.fail(app))
+
+    def worker_frame(self, member: Member, frame: Frame) -> None:
+        """What a worker tells of leases, channels and itself."""
+        if frame.kind == _wire.DONE:
+            self._yielded(frame.call, frame.deadline / 1e9)
+        elif frame.kind == _wire.GONE:
+            self._forget(frame.call)
+            if frame.deadline:
+                self._yielded(frame.deadline, 0.0)
+        elif frame.kind == _wire.STACKS:
+            told = self._stacks.pop(frame.call, None)
+            if told is not None:
+                told(bytes(frame.body).decode("utf-8", "replace"))
+        elif frame.kind == _wire.EVENT:
+            self._event(member, _line.decode(frame.body))
+        else:
+            self._log.warning("dirty worker %d sent a frame of kind %d", member.slot, frame.kind)
+
+    def _event(self, member: Member, told: dict[str, Any]) -> None:
+        pool = self.pool
+        assert pool is not None
+        slot = pool.slots.get(member.slot)
+        if told["event"] == "log":
+            self._log.log(
+                told["level"], "dirty worker %d (pid %d): %s", member.slot, member.pid, told["text"]
+            )
+        elif told["event"] == "leaving":
+            pool.retire(member, "terminated")
+        elif (
+            told["event"] == "unhealthy"
+            and slot is not None
+            and slot.member is member
+            and slot.shadow is None
+        ):
+            self._log.warning(
+                "dirty worker %d: %s is not healthy: %s", member.slot, told["app"], told["message"]
+            )
+            self._loop.create_task(pool.reload_slot(slot, "unhealthy"))
+
+    def stacks(self, member: Member, told: Callable[[str], None]) -> None:
+        """Ask a worker where its threads are."""
+        number = next(self._ids)
+        self._stacks[number] = told
+        if member.peer is not None:
+            member.peer.send(_wire.pack(_wire.STACKS, number))
+
+    def _yielded(self, lease: int, seconds: float) -> None:
+        channel = self._by_lease.pop(lease, None)
+        self._calls.pop(lease, None)
+        if channel is not None and channel.lease == lease:
+            channel.lease = 0
+        known = self.scheduler.leases.get(lease)
+        self._carry_out(self.scheduler.yielded(lease, time.monotonic(), seconds))
+        if known is not None:
+            self._check_drained(known.worker)
+
+    def _check_drained(self, worker: int) -> None:
+        host = self.scheduler.hosts.get(worker)
+        assert self.pool is not None
+        member = self.pool.members.get(worker)
+        if member is not None and (host is None or (host.draining and not host.leases)):
+            self.pool.drained(member)
+
+    # -- verdicts ---------------------------------------------------------------------------------------
+
+    def _carry_out(self, verdicts: list[Verdict]) -> None:
+        for verdict in verdicts:
+            if isinstance(verdict, Grant):
+                self._grant(verdict)
+            elif isinstance(verdict, Recall):
+                self._recall(verdict)
+            else:
+                self._reject(verdict)
+        self._set_timer()
+
+    def _grant(self, grant: Grant) -> None:
+        ticket, lease = grant.ticket, grant.lease
+        number, call = ticket.key  # type: ignore[misc]
+        session = self.sessions.get(number)
+        assert self.pool is not None
+        member = self.pool.members.get(lease.worker)
+        if session is None or member is None or member.peer is None:
+            self._loop.call_soon(self._yielded, lease.id, 0.0)
+            return
+        session.waiting.discard(call)
+        self.counts["granted"] += 1
+        fds: tuple[int, ...] = ()
+        channel = next((c for c in session.channels.values() if c.worker == member.id and not c.lease), None)
+        if channel is None:
+            try:
+                ours, theirs = _line.pair()
+            except OSError as error:
+                self._log.error("no channel can be made: %s", error)
+                self._loop.call_soon(self._yielded, lease.id, 0.0)
+                self._reject_with(
+                    session, call, DirtyNoWorkersAvailableError(ticket.app, f"no channel: {error}")
+                )
+                return
+            channel = Channel(next(self._ids), member.id, session)
+            self._channels[channel.id] = session.channels[channel.id] = channel
+            member.peer.send(_wire.pack(_wire.INTRO, channel.id), (theirs.detach(),))
+            fds = (ours.detach(),)
+        channel.lease = lease.id
+        self._by_lease[lease.id] = channel
+        self._calls[lease.id] = call
+        group = lease.group
+        body = _line.encode(
+            (lease.id, channel.id, member.id, group.id if group else 0, group.size if group else 0)
+        )
+        flags = (_wire.KEPT if lease.keep else 0) | (_wire.FRESH if fds else 0)
+        session.send(_wire.pack(_wire.GRANT, call, body, flags), fds)
+
+    def _recall(self, recall: Recall) -> None:
+        assert self.pool is not None
+        member = self.pool.members.get(recall.worker)
+        channel = self._by_lease.get(recall.lease)
+        if member is not None and member.peer is not None:
+            member.peer.send(_wire.pack(_wire.RECALL, recall.lease, deadline=channel.id if channel else 0))
+
+    def _reject(self, reject: Reject) -> None:
+        number, call = reject.ticket.key  # type: ignore[misc]
+        session = self.sessions.get(number)
+        self.counts["rejected"] += 1
+        if session is not None:
+            session.waiting.discard(call)
+            self._reject_with(session, call, self._error(reject))
+
+    def _error(self, reject: Reject) -> DirtyError:
+        app = reject.ticket.app
+        if reject.reason == "full":
+            return DirtyQueueFullError(f"The queue of {app} is full", reject.retry_after)
+        if reject.reason in ("deadline", "wait"):
+            return DirtyTimeoutError(f"No worker of {app} was free in time", stage="queue")
+        assert self.pool is not None
+        state, retry, cause = self.pool.state_of(app)
+        if reject.reason == "stopping":
+            state, retry = "stopping", None
+        return DirtyNoWorkersAvailableError(app, state=state, retry_after=retry, cause=cause)
+
+    def _reject_with(self, session: Session, call: int, error: DirtyError) -> None:
+        session.send(_wire.pack(_wire.REJECT, call, _line.encode(describe(error))))
+
+    def _forget(self, number: int) -> None:
+        """The channel is closed at one end."""
+        channel = self._channels.pop(number, None)
+        if channel is not None:
+            channel.session.channels.pop(number, None)
+
+    def _set_timer(self) -> None:
+        when = self.scheduler.next_time()
+        if when is None:
+            return
+        if self._timer is not None:
+            if self._timer_at <= when:
+                return
+            self._timer.cancel()
+        self._timer_at = when
+        self._timer = self._loop.call_later(max(0.0, when - time.monotonic()), self._time_up)
+
+    def _time_up(self) -> None:
+        self._timer = None
+        self._carry_out(self.scheduler.tick(time.monotonic()))
+
+    def stop(self) -> None:
+        """No more leases; who waits is told."""
+        self._carry_out(self.scheduler.close())

@@ -1,0 +1,286 @@
+"""One call in a worker, from its CALL frame to its answer. It knows channels and apps, no epoll and no lease table."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hostler_dirty import _app, _codec, _hosting, _line, _payload, _wire
+from hostler_dirty._app import Call, DirtyCancelled, DirtyDeadlineExceeded, Marks
+from hostler_dirty._hosting import Hosted
+from hostler_dirty._served import Feeding, Served
+from hostler_dirty._wire import COLLECT, FED, KEPT, PICKLED, RETAINED, STREAM, Frame
+from hostler_dirty.errors import (
+    DirtyAppNotFoundError,
+    DirtyCancelledError,
+    DirtyError,
+    DirtyProtocolError,
+    DirtySerializationError,
+    DirtyTimeoutError,
+    DirtyUsageError,
+    describe,
+)
+
+if TYPE_CHECKING:
+    from hostler_dirty._runtime import Runtime
+
+logger = logging.getLogger("hostler.dirty")
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A call with what it needs to run; `args` and `kwargs` are given up when it runs."""
+
+    channel: Served
+    call: Call
+    flags: int
+    lease: int
+    group: int
+    size: int
+    args: Any
+    kwargs: Any
+    shared: bool
+    marks: Marks = field(default_factory=Marks)
+    function: Any = None
+    path: str = ""
+    began: int = 0
+
+
+class Executor:
+    """Runs calls in the thread that asks it to."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def begin(self, channel: Served, frame: Frame, index: int, thread: int) -> bool:
+        """Run the call of the frame; True: it waits for its batch, and the channel with it."""
+        runtime = self._runtime
+        try:
+            job = self._job(channel, frame)
+        except DirtyProtocolError as error:
+            logger.warning("dirty worker %d: a caller was cut off: %s", runtime.slot, error)
+            channel.dead = True
+            return False
+        except DirtyError as error:
+            channel.send(_wire.pack(_wire.ERROR, frame.call, _line.encode(describe(error))), runtime.stall)
+            return False
+        if not self._claim(job):
+            channel.send(_wire.pack(_wire.STALE, frame.call), runtime.stall)
+            return False
+        hosted = runtime.apps.get(job.call.app)
+        try:
+            if hosted is None:
+                raise DirtyAppNotFoundError(job.call.app)
+            if job.flags & PICKLED and hosted.codec != "pickle":
+                raise DirtySerializationError(f"{hosted.path} takes no pickles: set its codec to 'pickle'")
+            job.function, job.marks = hosted.action(job.call.action)
+            job.path = hosted.path
+        except DirtyError as error:
+            self.answer_error(job, error)
+            return False
+        if job.marks.batch:
+            runtime.batches.add(job, index, thread)
+            return True
+        self._run(job, hosted, index, thread)
+        return False
+
+    def _job(self, channel: Served, frame: Frame) -> Job:
+        call = Call(frame.call, "", "", frame.deadline, slot=self._runtime.slot, priority=frame.priority)
+        feed = None
+        if frame.flags & FED:
+            feed = channel.feed = Feeding(channel, call)
+        body, buffers = _payload.extract(frame, channel.window)
+        pickled = None
+        if frame.flags & PICKLED:
+            if not buffers:
+                raise DirtyProtocolError("A pickle is announced and missing")
+            value = _codec.decode(body)
+        else:
+            value = _codec.decode(body, buffers, copy=False, feed=feed)
+        try:
+            lease, group, size, app, action, args, kwargs, options = value
+        except (TypeError, ValueError):
+            raise DirtyProtocolError("A CALL of another shape") from None
+        if frame.flags & PICKLED:
+            hosted = self._runtime.apps.get(app)
+            if hosted is not None and hosted.codec == "pickle":
+                pickled = _codec.decode_pickle(buffers[0], buffers[1:], copy=False)
+                args, kwargs = pickled
+        call.app, call.action = app, action
+        if options:
+            call.attempt = options.get("attempt", 1)
+            call.trace = options.get("trace") or {}
+        shared = any(offset != _wire.INLINE for offset, _ in frame.table)
+        return Job(channel, call, frame.flags, lease, group, size, args, kwargs, shared)
+
+    def _claim(self, job: Job) -> bool:
+        """The lease is good, and the channel is this call's from now on."""
+        channel = job.channel
+        with self._runtime.lock:
+            if job.lease <= channel.revoked or self._runtime.draining:
+                return False
+            channel.lease = job.lease
+            channel.call = job.call
+            channel.give_back = False
+            return True
+
+    def _run(self, job: Job, hosted: Hosted, index: int, thread: int) -> None:
+        call, channel, runtime = job.call, job.channel, self._runtime
+        if call.deadline_ns and call.deadline_ns <= time.monotonic_ns():
+            self.answer_error(
+                job, DirtyTimeoutError("The deadline passed before the call began", stage="queue")
+            )
+            return
+        runtime.started(call, channel, index)
+        channel.mark_started(call.id)
+        error: DirtyError | None = None
+        result: Any = None
+        kind = _wire.RESULT
+        try:
+            kind, result = self._invoke(job, thread)
+        except DirtyCancelled as interrupt:
+            error = interrupted(interrupt, call)
+        except DirtyError as raised:
+            error = _hosting.app_error(raised, call.app, call.action) if _from_app(raised) else raised
+        except BaseException as raised:  # noqa: BLE001  (the wall around the app)
+            error = self._error(raised, hosted, call)
+        call.cancel_task = None
+        _app.set_running(None)
+        channel.feed = None
+        job.began = runtime.ended(channel, index)
+        if error is not None:
+            self.answer_error(job, error)
+        else:
+            self.answer(job, kind, result)
+
+    def _invoke(self, job: Job, thread: int) -> tuple[int, Any]:
+        call, interrupts = job.call, self._runtime.interrupts
+        args, kwargs = job.args, job.kwargs
+        job.args = job.kwargs = None
+        _app.set_running(call)
+        try:
+            interrupts.arm(call, thread)
+            result = job.function(*args, **kwargs)
+            if inspect.iscoroutine(result):
+                result = self._runtime.loop.run(result, call)
+            if job.flags & STREAM:
+                return _wire.END, self._stream(job, result)
+            if _hosting.is_stream(result):
+                result = self._collect(job, result)
+            return _wire.RESULT, result
+        finally:
+            interrupts.disarm(call)
+
+    def _collect(self, job: Job, result: Any) -> Any:
+        stream = _hosting.as_iterator(result, self._runtime.loop, job.call)
+        if job.flags & COLLECT:
+            return list(stream)
+        stream.close()  # type: ignore[attr-defined]
+        raise DirtyUsageError(
+            f"{job.call.app}.{job.call.action} answers with a stream: use stream(), or options(collect=True)"
+        )
+
+    def _stream(self, job: Job, result: Any) -> None:
+        call, channel, runtime = job.call, job.channel, self._runtime
+        channel.begin_stream()
+        if not _hosting.is_stream(result):
+            channel.send_chunk(call, result, runtime.limit, runtime.stall)
+            return
+        stream = _hosting.as_iterator(result, runtime.loop, call)
+        try:
+            for chunk in stream:
+                channel.send_chunk(call, chunk, runtime.limit, runtime.stall)
+        finally:
+            # What the app does in its `finally` blocks is not to be cut short by the interrupt that led here.
+            call.shields += 1
+            try:
+                stream.close()  # type: ignore[attr-defined]
+            finally:
+                call.shields -= 1
+
+    def _error(self, raised: BaseException, hosted: Hosted, call: Call) -> DirtyError:
+        error = _hosting.app_error(raised, call.app, call.action)
+        if hosted.reraise and isinstance(raised, hosted.reraise):
+            error.details["reraise"] = True
+            error.details["args"] = [a for a in raised.args if isinstance(a, (str, int, float, bool))]
+        return error
+
+    # -- answers ----------------------------------------------------------------------------------------
+
+    def answer(self, job: Job, kind: int, result: Any) -> None:
+        """Send the result, and say whether the lease stays with the caller."""
+        flags = self._release(job)
+        channel, runtime = job.channel, self._runtime
+        try:
+            if kind == _wire.END:
+                data = _wire.pack(_wire.END, job.call.id, flags=flags)
+            elif job.flags & PICKLED:
+                data = _payload.compose(
+                    kind, job.call.id, (), channel.arena, runtime.limit, flags=flags | PICKLED, pickled=result
+                )
+            else:
+                data = _payload.compose(
+                    kind, job.call.id, (result,), channel.arena, runtime.limit, flags=flags
+                )
+        except DirtyError as error:
+            data = _wire.pack(_wire.ERROR, job.call.id, _line.encode(describe(error)), flags)
+        del result
+        self._send(job, data, flags)
+
+    def answer_error(self, job: Job, error: DirtyError) -> None:
+        """Send an error instead of a result."""
+        flags = self._release(job)
+        values = describe(error)
+        if error.details.get("reraise"):
+            values["reraise"], values["args"] = True, error.details["args"]
+        job.args = job.kwargs = None
+        self._send(job, _wire.pack(_wire.ERROR, job.call.id, _line.encode(values), flags), flags)
+
+    def _release(self, job: Job) -> int:
+        """The channel is between calls again; the flags of the answer."""
+        channel, runtime = job.channel, self._runtime
+        with runtime.lock:
+            keep = bool(job.flags & KEPT) and not (channel.give_back or runtime.draining or channel.dead)
+            channel.call = None
+            if not keep:
+                channel.revoked = job.lease
+        return KEPT if keep else 0
+
+    def _send(self, job: Job, data: bytes, flags: int) -> None:
+        channel, runtime = job.channel, self._runtime
+        if job.shared and channel.window is not None and not channel.window.release():
+            patched = bytearray(data)
+            patched[4] |= RETAINED  # the low octet of the header's flags
+            data = bytes(patched)
+        if not channel.dead:
+            channel.send(data, runtime.stall)
+        if channel.dead or not flags & KEPT:
+            runtime.control.send(_wire.pack(_wire.DONE, job.lease, deadline=job.began))
+            channel.revoked = max(channel.revoked, job.lease)
+
+
+def interrupted(interrupt: DirtyCancelled, call: Call) -> DirtyError:
+    """What an interrupted call answers."""
+    if isinstance(interrupt, DirtyDeadlineExceeded) or call.interrupt is DirtyDeadlineExceeded:
+        return DirtyTimeoutError(f"{call.app}.{call.action} was interrupted at its deadline", stage="run")
+    return DirtyCancelledError(f"{call.app}.{call.action} was cancelled")
+
+
+def _from_app(error: DirtyError) -> bool:
+    """The error came out of the app's own code, not out of what runs it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return name not in (
+        "hostler_dirty._execute",
+        "hostler_dirty._served",
+        "hostler_dirty._payload",
+        "hostler_dirty._codec",
+    )
+
+
+_OURS = frozenset(f"hostler_dirty.{name}" for name in ("_execute", "_served", "_payload", "_codec"))

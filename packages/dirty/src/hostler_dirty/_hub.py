@@ -1,0 +1,372 @@
+"""asyncio callers: one session per event loop, shared by all its tasks; one channel per running call.
+
+Raw sockets with `add_reader`: streams of asyncio cost several times as much (dirty.md's measurements).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from hostler_dirty import _line, _wire
+from hostler_dirty._calling import Channel, Plan, error_of, next_id, ring
+from hostler_dirty._lines import Gone
+from hostler_dirty._place import HERE
+from hostler_dirty._wire import Frame, FrameReader
+from hostler_dirty.errors import DirtyConnectionError, DirtyProtocolError
+
+
+class Wire:
+    """A channel with its loop: frames that came, and the task that waits for them."""
+
+    __slots__ = ("_loop", "_waiter", "busy", "channel", "frames", "gone", "heirs")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, channel: Channel) -> None:
+        self._loop, self.channel = loop, channel
+        self.frames: deque[Frame] = deque()
+        self.gone = False
+        self.busy = False
+        """A task has it."""
+        self.heirs: deque[Callable[[], None]] = deque()
+        """Leases that came for it while a task still had it: the session is quicker than the channel now and then."""
+        self._waiter: asyncio.Future[None] | None = None
+        channel.sock.setblocking(False)
+        loop.add_reader(channel.sock.fileno(), self._readable)
+
+    def _readable(self) -> None:
+        try:
+            data = self.channel.sock.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            try:
+                self.frames.extend(self.channel.reader.feed(data))
+            except DirtyProtocolError:
+                data = b""
+        if not data:
+            self.gone = True
+            self._loop.remove_reader(self.channel.sock.fileno())
+        elif not self.frames:
+            return
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def next(self, plan: Plan) -> Frame:
+        """The next frame. Raises Gone, TimeoutError."""
+        if not self.frames:
+            if self.gone:
+                raise Gone
+            self._waiter = self._loop.create_future()
+            await within(self._loop, self._waiter, plan.deadline)
+            if not self.frames:
+                raise Gone
+        return self.frames.popleft()
+
+    async def send(self, data: bytes, deadline: int) -> None:
+        """Send to the worker. Raises Gone, TimeoutError."""
+        try:
+            sent = self.channel.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise Gone from error
+        if sent < len(data):
+            left = (deadline - time.monotonic_ns()) / 1e9 if deadline else None
+            rest = self._loop.sock_sendall(self.channel.sock, memoryview(data)[sent:])
+            try:
+                await asyncio.wait_for(rest, left)
+            except asyncio.TimeoutError:
+                raise TimeoutError from None
+            except OSError as error:
+                raise Gone from error
+
+    def close(self) -> None:
+        if not self.gone:
+            self._loop.remove_reader(self.channel.sock.fileno())
+            self.gone = True
+        self.channel.close()
+
+
+async def within(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], deadline: int) -> Any:
+    """The future's result before the deadline; TimeoutError after it."""
+    if not deadline:
+        return await future
+    left = (deadline - time.monotonic_ns()) / 1e9
+    timer = loop.call_later(max(0.0, left), _expire, future)
+    try:
+        return await future
+    finally:
+        timer.cancel()
+
+
+def _expire(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())
+
+
+class Hub:
+    """The session of one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._sock = ring()
+        self._sock.setblocking(False)
+        self._reader = FrameReader(_line.CONTROL_LIMIT)
+        self._fds: list[int] = []
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._out = bytearray()
+        self._forgotten: list[int] = []
+        self.wires: dict[int, Wire] = {}
+        self.kept: dict[str, list[Wire]] = {}
+        self.apps: dict[str, dict[str, Any]] = {}
+        self.closed = False
+        self.greeted: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._sock.fileno(), self._readable)
+
+    # -- the session ------------------------------------------------------------------------------------
+
+    def _send(self, data: bytes) -> None:
+        if self.closed:
+            raise Gone
+        if self._out:
+            self._out += data
+            return
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.close()
+            raise Gone from error
+        if sent < len(data):
+            self._out += data[sent:]
+            self._loop.add_writer(self._sock.fileno(), self._writable)
+
+    def _writable(self) -> None:
+        try:
+            del self._out[: self._sock.send(self._out)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        if not self._out:
+            self._loop.remove_writer(self._sock.fileno())
+
+    def _readable(self) -> None:
+        try:
+            data, fds = _line.receive_with(self._sock)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        self._fds += fds
+        if not data:
+            self.close()
+            return
+        try:
+            for frame in self._reader.feed(data):
+                self._frame(frame)
+        except DirtyProtocolError:
+            self.close()
+
+    def _frame(self, frame: Frame) -> None:
+        if frame.kind == _wire.WELCOME:
+            self.apps = _line.decode(frame.body)["apps"]
+            if not self.greeted.done():
+                self.greeted.set_result(None)
+            return
+        future = self._waiting.pop(frame.call, None)
+        if frame.kind == _wire.GRANT:
+            self._granted(frame, future)
+        elif future is not None and not future.done():
+            if frame.kind == _wire.REJECT:
+                error = error_of(frame)
+                assert isinstance(error, Exception)
+                future.set_exception(error)
+            else:
+                future.set_result(_line.decode(frame.body))
+
+    def _granted(self, frame: Frame, future: asyncio.Future[Any] | None) -> None:
+        lease, number, worker, group, size = _line.decode(frame.body)
+        wire = self.wires.get(number)
+        if frame.flags & _wire.FRESH:
+            sock = socket.socket(fileno=self._fds.pop(0))
+            try:
+                wire = self.wires[number] = Wire(self._loop, Channel(number, worker, sock))
+            except OSError:
+                sock.close()
+                self._forgotten.append(number)
+        if wire is None or wire.gone:
+            if wire is not None:
+                self.drop(wire)
+            if future is not None and not future.done():
+                future.set_exception(Gone())
+            return
+
+        def inherit() -> None:
+            channel = wire.channel
+            channel.lease, channel.group, channel.size = lease, group, size
+            if future is None or future.done():  # given up: the lease is being recalled
+                return
+            if wire.gone:
+                future.set_exception(Gone())
+                return
+            wire.busy = True
+            future.set_result((wire, bool(frame.flags & _wire.KEPT)))
+
+        if wire.busy:
+            wire.heirs.append(inherit)
+            return
+        kept = self.kept.get(wire.channel.app)
+        if kept is not None and wire in kept:
+            kept.remove(wire)  # what was kept has been recalled meanwhile
+        inherit()
+
+    def release(self, wire: Wire) -> None:
+        """The task that had the wire is done with it."""
+        wire.busy = False
+        while wire.heirs and not wire.busy:
+            wire.heirs.popleft()()
+
+    async def lease(self, plan: Plan) -> tuple[Wire, bool]:
+        """A channel with a lease for the call, and whether it may be kept. Raises what the arbiter answers."""
+        forgotten, self._forgotten = self._forgotten, []
+        future = self._waiting[plan.id] = self._loop.create_future()
+        self._send(plan.lease(forgotten))
+        try:
+            return await within(self._loop, future, plan.deadline)  # type: ignore[no-any-return]
+        except (asyncio.CancelledError, TimeoutError):
+            self._waiting.pop(plan.id, None)
+            self.unlease(plan)
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.release(future.result()[0])  # it came at the moment of giving up
+            raise
+
+    def unlease(self, plan: Plan) -> None:
+        """The call is wanted no more, or its lease is not needed."""
+        with contextlib.suppress(Gone):
+            self._send(_wire.pack(_wire.UNLEASE, plan.id))
+
+    async def ask(self, kind: int, body: bytes, deadline: int = 0, number: int = 0) -> Any:
+        """A question to the arbiter, and its answer. Raises Gone, TimeoutError."""
+        call = next_id()
+        future = self._waiting[call] = self._loop.create_future()
+        try:
+            self._send(_wire.pack(kind, call, body, deadline=number))
+            return await within(self._loop, future, deadline)
+        finally:
+            self._waiting.pop(call, None)
+
+    async def fate(self, worker: int) -> dict[str, Any]:
+        """How a worker ended, if the arbiter can tell."""
+        try:
+            return await self.ask(_wire.FATE, b"", time.monotonic_ns() + 2_000_000_000, worker)  # type: ignore[no-any-return]
+        except (Gone, TimeoutError):
+            return {"reason": "unknown", "worker_id": worker}
+
+    # -- channels ---------------------------------------------------------------------------------------
+
+    def take_kept(self, app: str) -> Wire | None:
+        """A channel whose lease was kept for the app."""
+        kept = self.kept.get(app)
+        while kept:
+            wire = kept.pop()
+            if not wire.gone:
+                wire.busy = True
+                return wire
+            self.drop(wire)
+        return None
+
+    def keep(self, wire: Wire, app: str) -> None:
+        if wire.heirs:
+            self.release(wire)
+            return
+        wire.busy = False
+        wire.channel.app = app
+        self.kept.setdefault(app, []).append(wire)
+
+    def drop(self, wire: Wire) -> None:
+        """Close a channel that is in doubt."""
+        if self.wires.pop(wire.channel.id, None) is not None:
+            self._forgotten.append(wire.channel.id)
+            wire.close()
+            self.release(wire)
+
+    def close(self) -> None:
+        """Close the session and every channel; who waits sees it."""
+        if self.closed:
+            return
+        self.closed = True
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._sock.fileno())
+            self._loop.remove_writer(self._sock.fileno())
+        self._sock.close()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(Gone())
+        self._waiting.clear()
+        if not self.greeted.done():
+            self.greeted.set_exception(Gone())
+            self.greeted.exception()  # somebody may have given up waiting
+        for fd in self._fds:
+            os.close(fd)
+        # Calls that run go on: their channels lead to the workers, not to the arbiter.
+        for wires in self.kept.values():
+            for wire in wires:
+                self.wires.pop(wire.channel.id, None)
+                if not self._loop.is_closed():
+                    wire.close()
+        self.kept.clear()
+
+
+class Hubs:
+    """The hubs of this process, by event loop."""
+
+    def __init__(self) -> None:
+        self._hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
+
+    async def get(self, deadline: int) -> Hub:
+        """This loop's hub; an arbiter that is being replaced is waited for. Raises TimeoutError."""
+        loop = asyncio.get_running_loop()
+        while True:
+            hub = self._hubs.get(loop)
+            if hub is None or hub.closed:
+                self._purge()
+                try:
+                    hub = self._hubs[loop] = Hub(loop)
+                except OSError as error:
+                    raise DirtyConnectionError(f"The dirty pool cannot be reached: {error}") from None
+            if hub.greeted.done() and not hub.closed:
+                return hub
+            try:
+                await within(loop, asyncio.shield(hub.greeted), deadline)
+            except Gone:
+                await asyncio.sleep(0.01)
+
+    def _purge(self) -> None:
+        for loop in [loop for loop in self._hubs if loop.is_closed()]:
+            self._hubs.pop(loop).close()
+
+    def forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Close a loop's hub."""
+        hub = self._hubs.pop(loop, None)
+        if hub is not None:
+            hub.close()
+
+    def clear(self) -> None:
+        """After a fork: the parent's loops are not ours, so nothing is done with them."""
+        self._hubs.clear()
+
+
+HUBS = Hubs()
+HERE.resets.append(HUBS.clear)

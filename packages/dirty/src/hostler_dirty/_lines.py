@@ -1,0 +1,282 @@
+"""Blocking callers: a line is a session with its channels, used by one call at a time.
+
+Threads and greenlets take a line from the pile and put it back; nested calls take another one. A line that
+is in any doubt is closed: the arbiter and the workers see it and give back what it held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import Any
+
+from hostler_dirty import _line, _wire
+from hostler_dirty._calling import MARGIN_NS, Channel, Plan, error_of, next_id, ring
+from hostler_dirty._place import HERE
+from hostler_dirty._wire import Frame, FrameReader
+from hostler_dirty.errors import DirtyConnectionError, DirtyProtocolError
+
+SLICE = 1.0
+"""Seconds between two looks at the deadline."""
+IDLE_LINES = 64
+
+
+class Gone(Exception):
+    """The worker, or the arbiter, closed its end."""
+
+
+class Line:
+    """A session and its channels."""
+
+    def __init__(self, deadline: int = 0) -> None:
+        """Ring, and wait for the arbiter's WELCOME. Raises Gone, TimeoutError, DirtyConnectionError."""
+        self._sock = ring()
+        self._sock.settimeout(SLICE)
+        self._reader = FrameReader(_line.CONTROL_LIMIT)
+        self._frames: list[Frame] = []
+        self._fds: list[int] = []
+        self.channels: dict[int, Channel] = {}
+        self.kept: dict[str, Channel] = {}
+        self._forgotten: list[int] = []
+        self.apps: dict[str, dict[str, Any]] = {}
+        self.closed = False
+        try:
+            self._welcome(self._next(deadline))
+        except BaseException:
+            self.close()
+            raise
+
+    def _welcome(self, frame: Frame) -> None:
+        if frame.kind != _wire.WELCOME:
+            raise DirtyProtocolError("The arbiter does not greet")
+        self.apps = _line.decode(frame.body)["apps"]
+
+    # -- the session ------------------------------------------------------------------------------------
+
+    def lease(self, plan: Plan) -> tuple[Channel, bool]:
+        """A channel with a lease for the call, and whether it may be kept. Raises what the arbiter answers."""
+        forgotten, self._forgotten = self._forgotten, []
+        self._send(plan.lease(forgotten))
+        while True:
+            frame = self._next(plan.deadline)
+            if frame.kind == _wire.GRANT:
+                channel = self._granted(frame)
+                if frame.call != plan.id:
+                    continue
+                if channel is None:
+                    raise Gone
+                return channel, bool(frame.flags & _wire.KEPT)
+            if frame.call != plan.id:
+                continue
+            if frame.kind == _wire.REJECT:
+                raise error_of(frame)
+            raise DirtyProtocolError(f"The arbiter answered with frame {frame.kind}")
+
+    def _granted(self, frame: Frame) -> Channel | None:
+        lease, number, worker, group, size = _line.decode(frame.body)
+        channel = self.channels.get(number)
+        if frame.flags & _wire.FRESH:
+            sock = socket.socket(fileno=self._fds.pop(0))
+            try:
+                channel = Channel(number, worker, sock)
+            except OSError:
+                sock.close()
+                self._forgotten.append(number)
+                return None
+            sock.settimeout(SLICE)
+            self.channels[number] = channel
+        if channel is not None:
+            if self.kept.get(channel.app) is channel:
+                del self.kept[channel.app]  # what was kept has been recalled meanwhile
+            channel.lease, channel.group, channel.size = lease, group, size
+        return channel
+
+    def unlease(self, plan: Plan) -> None:
+        """The call is wanted no more, or its lease is not needed."""
+        self._send(_wire.pack(_wire.UNLEASE, plan.id))
+
+    def ask(self, kind: int, body: bytes, deadline: int = 0, number: int = 0) -> Any:
+        """A question to the arbiter, and its REPLY."""
+        call = next_id()
+        self._send(_wire.pack(kind, call, body, deadline=number))
+        while True:
+            frame = self._next(deadline)
+            if frame.kind == _wire.GRANT:
+                self._granted(frame)
+            elif frame.kind == _wire.REPLY and frame.call == call:
+                return _line.decode(frame.body)
+
+    def fate(self, worker: int) -> dict[str, Any]:
+        """How a worker ended, if the arbiter can tell."""
+        try:
+            return self.ask(_wire.FATE, b"", time.monotonic_ns() + 2_000_000_000, worker)  # type: ignore[no-any-return]
+        except (Gone, OSError, TimeoutError):
+            return {"reason": "unknown", "worker_id": worker}
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            self.close()
+            raise Gone from error
+
+    def _next(self, deadline: int) -> Frame:
+        while not self._frames:
+            try:
+                _set_timeout(self._sock, deadline)
+                data, fds = _line.receive_with(self._sock)
+            except TimeoutError:
+                _check(deadline)
+                continue
+            except OSError as error:
+                self.close()
+                raise Gone from error
+            if not data:
+                self.close()
+                raise Gone
+            self._fds += fds
+            self._frames = self._reader.feed(data)
+        return self._frames.pop(0)
+
+    # -- channels ---------------------------------------------------------------------------------------
+
+    def send(self, channel: Channel, data: bytes, deadline: int) -> None:
+        """Send to the worker. Raises Gone, TimeoutError."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[channel.sock.send(view) :]
+            except TimeoutError:
+                _check(deadline)
+            except OSError as error:
+                raise Gone from error
+
+    def receive(self, channel: Channel, plan: Plan) -> list[Frame]:
+        """The next frames of the call from the worker. Raises Gone, TimeoutError, DirtyProtocolError."""
+        deadline = plan.deadline
+        _set_timeout(channel.sock, deadline)
+        while True:
+            try:
+                data = channel.sock.recv(65536)
+            except TimeoutError:
+                _check(deadline)
+                _set_timeout(channel.sock, deadline)
+                continue
+            except OSError as error:
+                raise Gone from error
+            if not data:
+                raise Gone
+            frames = channel.reader.feed(data)
+            if frames:
+                return frames
+
+    def receive_now(self, channel: Channel) -> list[Frame]:
+        """As `receive`, without waiting."""
+        channel.sock.settimeout(0.0)
+        try:
+            data = channel.sock.recv(65536)
+        except BlockingIOError:
+            return []
+        except OSError as error:
+            raise Gone from error
+        finally:
+            channel.sock.settimeout(SLICE)
+        if not data:
+            raise Gone
+        return channel.reader.feed(data)
+
+    def drop(self, channel: Channel) -> None:
+        """Close a channel that is in doubt."""
+        if self.channels.pop(channel.id, None) is not None:
+            self._forgotten.append(channel.id)
+            if self.kept.get(channel.app) is channel:
+                del self.kept[channel.app]
+            channel.close()
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._sock.close()
+        for channel in self.channels.values():
+            channel.close()
+        for fd in self._fds:
+            with contextlib.suppress(OSError):
+                socket.socket(fileno=fd).close()
+        self.channels.clear()
+        self.kept.clear()
+
+
+def _set_timeout(sock: socket.socket, deadline: int) -> None:
+    """Wake up at the deadline if it is near; otherwise after a slice."""
+    wanted = SLICE
+    if deadline:
+        wanted = min(SLICE, max(0.001, (deadline - time.monotonic_ns()) / 1e9))
+    if sock.gettimeout() != wanted:
+        sock.settimeout(wanted)
+
+
+def _check(deadline: int) -> None:
+    keep_alive = HERE.keep_alive
+    if keep_alive is not None:
+        keep_alive()
+    if deadline and time.monotonic_ns() >= deadline:
+        raise TimeoutError
+
+
+class Pile:
+    """The lines of this process that nobody uses now, and how many there are."""
+
+    def __init__(self) -> None:
+        self._idle: list[Line] = []
+        self._lock = threading.Lock()
+
+    def take(self, app: str, deadline: int) -> Line:
+        """A line, best one that keeps a lease for the app. Raises DirtyConnectionError, TimeoutError."""
+        with self._lock:
+            if self._idle:
+                for index in range(len(self._idle) - 1, -1, -1):
+                    if app in self._idle[index].kept:
+                        return self._idle.pop(index)
+                return self._idle.pop()
+        return self.fresh(deadline)
+
+    def fresh(self, deadline: int) -> Line:
+        """A new line; an arbiter that is being replaced is waited for."""
+        while True:
+            try:
+                return Line(deadline)
+            except Gone:
+                _check(deadline)  # it died between the ring and its answer: ring again
+            except OSError as error:
+                if isinstance(error, TimeoutError):
+                    raise
+                raise DirtyConnectionError(f"The dirty pool cannot be reached: {error}") from None
+
+    def put(self, line: Line) -> None:
+        """Give a line back; one that is closed, or too many, is forgotten."""
+        if line.closed:
+            return
+        with self._lock:
+            if len(self._idle) < IDLE_LINES:
+                self._idle.append(line)
+                return
+        line.close()
+
+    def clear(self) -> None:
+        """Close all; after a fork too, where the copies of the descriptors are ours alone."""
+        self._lock = threading.Lock()
+        idle, self._idle = self._idle, []
+        for line in idle:
+            line.close()
+
+
+PILE = Pile()
+HERE.resets.append(PILE.clear)
+
+
+def is_past(deadline: int) -> bool:
+    """The deadline has passed, or is so near that the worker may have acted on it first."""
+    return bool(deadline) and time.monotonic_ns() >= deadline - MARGIN_NS

@@ -1,0 +1,131 @@
+"""A worker process as the arbiter sees it: how it is started, what its shared page says, how it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hostler_dirty import _arena, _line, _wire
+from hostler_dirty._arena import Page
+from hostler_dirty._peer import Peer
+from hostler_dirty._runtime_words import HEARTBEAT, SERVED, SLOTS, page_octets
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """One generation of a slot. `env`, `affinity` and `nice` may be changed by `dirty_post_fork`."""
+
+    id: int
+    slot: int
+    generation: int
+    apps: tuple[str, ...]
+    threads: int
+    env: dict[str, str]
+    process: subprocess.Popen[bytes]
+    socket: socket.socket
+    page_fd: int
+    page: Page
+    affinity: list[int] = field(default_factory=list)
+    nice: int = 0
+    state: str = "booting"
+    """`booting`, `ready`, `draining`, `dead`."""
+    started: float = field(default_factory=time.monotonic)
+    ready_at: float = 0.0
+    peer: Peer | None = None
+    doom: str = ""
+    """Why the arbiter ends it: `reload`, `max_requests`, `max_rss`, `unhealthy`, `timeout`, `stop`, …"""
+    exit_reason: str = ""
+    last_error: str = ""
+    aborted: float = 0.0
+    served_limit: int = 0
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def age(self) -> int:
+        return self.generation
+
+    @property
+    def served(self) -> int:
+        """Calls that it has served."""
+        return int(self.page.words[SERVED])
+
+    def beat_age(self) -> float:
+        """Seconds since its watcher last ran."""
+        beat = int(self.page.words[HEARTBEAT])
+        return (time.monotonic_ns() - beat) / 1e9 if beat else 0.0
+
+    def running(self) -> list[tuple[int, int, int]]:
+        """The calls that run now: (call id, deadline ns, start ns)."""
+        words = self.page.words
+        found = []
+        for index in range(self.threads):
+            at = SLOTS + 3 * index
+            if words[at]:
+                found.append((int(words[at]), int(words[at + 1]), int(words[at + 2])))
+        return found
+
+    def rss(self) -> int:
+        """Resident octets; 0: unknown here."""
+        try:
+            pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def kill(self, number: int) -> None:
+        """Send a signal, unless it has been reaped."""
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+
+    def orders(self, boot: dict[str, Any], doorbell: int) -> None:
+        """Tell it to go: the frame BOOT with its page and a doorbell."""
+        assert self.peer is not None
+        body = _line.encode({**boot, "env": self.env, "affinity": self.affinity, "nice": self.nice})
+        self.peer.send(_wire.pack(_wire.BOOT, 0, body), (self.page_fd, os.dup(doorbell)))
+
+    def fate(self) -> dict[str, Any]:
+        """How it ended, for the callers of its last calls."""
+        code = self.process.returncode
+        number = -code if code is not None and code < 0 else 0
+        return {
+            "worker_id": self.id,
+            "slot": self.slot,
+            "generation": self.generation,
+            "pid": self.pid,
+            "signal": signal.Signals(number).name if number else None,
+            "exit_code": code if code is not None and code >= 0 else None,
+            "reason": self.exit_reason,
+        }
+
+
+def start(
+    identity: int, slot: int, generation: int, apps: tuple[str, ...], threads: int, env: dict[str, str]
+) -> Member:
+    """A fresh interpreter, which waits for its orders. Raises OSError."""
+    ours, theirs = _line.pair()
+    page_fd = _arena.create()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hostler_dirty._worker", str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+        )
+    except OSError:
+        ours.close()
+        os.close(page_fd)
+        raise
+    finally:
+        theirs.close()
+    page = Page(page_fd, create=True, octets=page_octets(threads))
+    return Member(identity, slot, generation, apps, threads, dict(env), process, ours, page_fd, page)

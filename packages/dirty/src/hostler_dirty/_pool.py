@@ -1,0 +1,470 @@
+"""The workers of the pool: started, replaced with back-off, reloaded without a gap, recycled, ended.
+
+A slot is for ever; the worker in it comes and goes, and a replacement has exactly the same apps. This module
+knows no caller and no lease: whether a worker is free to end is for `Pool.drained` to be told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hostler_dirty import _functions, _line, _member, _wire
+from hostler_dirty._app import DirtyApp
+from hostler_dirty._member import Member
+from hostler_dirty._peer import Peer
+from hostler_dirty._placement import Placement
+from hostler_dirty._settings import DirtySettings
+from hostler_dirty._wire import Frame
+
+logger = logging.getLogger("hostler.dirty")
+
+FIRST_DELAY, LONGEST_DELAY = 0.5, 60.0
+LONGEST_SERVING = 2.0
+"""The most for a worker that had been ready: its calls kill it, not its loading."""
+STABLE = 10.0
+"""A worker that lived so long starts its slot's back-off anew."""
+TRIES = 5
+"""So many failures in a row, and the slot waits for a reload or `dirty retry`."""
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One place for a worker."""
+
+    index: int
+    apps: tuple[str, ...]
+    member: Member | None = None
+    shadow: Member | None = None
+    """The next generation, until it is ready."""
+    generation: int = 0
+    failures: int = 0
+    state: str = "booting"
+    """`booting`, `ready`, `backoff`, `failed`, `stopped`."""
+    retry_at: float = 0.0
+    last_error: str = ""
+    restarts: int = 0
+    why: str = ""
+    """Why the next generation was started."""
+    recycle_after: float = 0.0
+    timer: asyncio.TimerHandle | None = None
+    waiter: asyncio.Future[str] | None = None
+    """Told when the shadow is ready (""), or why it is not."""
+
+
+class Pool:
+    """All slots. The owner gives the callbacks."""
+
+    def __init__(
+        self,
+        settings: DirtySettings,
+        doorbell: int,
+        log: logging.Logger,
+        handle: Any,
+        on_ready: Callable[[Member, dict[str, Any]], None],
+        on_retire: Callable[[Member], None],
+        on_dead: Callable[[Member], None],
+        on_frame: Callable[[Member, Frame], None],
+    ) -> None:
+        self._settings = settings
+        self._doorbell = doorbell
+        self._log = log
+        self._handle = handle
+        self._on_ready, self._on_retire, self._on_dead, self._on_frame = (
+            on_ready,
+            on_retire,
+            on_dead,
+            on_frame,
+        )
+        self._loop = asyncio.get_running_loop()
+        self._ids = itertools.count(1)
+        self.slots: dict[int, Slot] = {}
+        self.members: dict[int, Member] = {}
+        self.infos: dict[str, dict[str, Any]] = {}
+        self.slot_env: dict[int, dict[str, str]] = {}
+        self.stopping = False
+        self._oom = _oom_kills()
+
+    # -- starting ---------------------------------------------------------------------------------------
+
+    def open(self, placement: Placement) -> None:
+        """Start a worker in every slot that has apps."""
+        for index, apps in placement.table.items():
+            self.add(index, apps)
+
+    def add(self, index: int, apps: tuple[str, ...]) -> None:
+        """A further slot."""
+        slot = self.slots[index] = Slot(index, apps)
+        if apps:
+            self._start(slot)
+        else:
+            slot.state = "stopped"
+            self._log.info("dirty slot %d has no app and stays empty", index)
+
+    def _start(self, slot: Slot) -> None:
+        """Start the next generation of the slot, beside the present one if there is one."""
+        slot.timer = None
+        slot.generation += 1
+        env: dict[str, str] = {}
+        for path in slot.apps:
+            env.update(self.infos.get(path, {}).get("env") or {})
+        env.update(self.slot_env.get(slot.index, {}))
+        try:
+            member = _member.start(
+                next(self._ids), slot.index, slot.generation, slot.apps, self._settings.threads, env
+            )
+        except OSError as error:
+            self._failed(slot, f"it cannot be started: {error}")
+            return
+        if self._settings.max_requests:
+            jitter = random.randint(0, self._settings.max_requests_jitter)
+            member.served_limit = self._settings.max_requests + jitter
+        self.members[member.id] = member
+        if slot.member is None:
+            slot.member = member
+            slot.state = "booting"
+        else:
+            slot.shadow = member
+        member.peer = Peer(
+            self._loop,
+            member.socket,
+            f"dirty worker {slot.index}",
+            lambda frame: self._frame(member, frame),
+            lambda: self._control_lost(member),
+        )
+        self._watch_exit(member)
+        self._run_hook("dirty_post_fork", self._settings.post_fork, member)
+        member.orders(self._boot(member), self._doorbell)
+        self._log.info(
+            "dirty worker %d (pid %d, generation %d) starts: %s",
+            slot.index, member.pid, member.generation, ", ".join(slot.apps),
+        )  # fmt: skip
+
+    def _boot(self, member: Member) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "slot": member.slot,
+            "generation": member.generation,
+            "apps": list(member.apps),
+            "threads": settings.threads,
+            "timeout": settings.timeout,
+            "max_payload": settings.max_payload,
+            "stall": settings.stream_stall_timeout,
+            "health_interval": settings.health_interval,
+            "worker_init": _functions.name(settings.worker_init),
+            "path": [entry or str(Path.cwd()) for entry in sys.path],
+            "directory": str(Path.cwd()),
+            "log_level": self._log.getEffectiveLevel(),
+            "title": "hostler",
+        }
+
+    def _run_hook(self, name: str, hook: Any, member: Member) -> None:
+        function = _functions.resolve(hook)
+        if function is None:
+            return
+        try:
+            function(self._handle, member)
+        except Exception:  # noqa: BLE001  (the wall around a hook)
+            self._log.exception("the hook %s failed", name)
+
+    # -- what workers tell ------------------------------------------------------------------------------
+
+    def _frame(self, member: Member, frame: Frame) -> None:
+        if frame.kind == _wire.READY:
+            self._ready(member, _line.decode(frame.body)["apps"])
+        elif frame.kind == _wire.INITFAIL:
+            told = _line.decode(frame.body)
+            member.last_error = f"{told['app']}: {told['message']}"
+            self._log.error("dirty worker %d: %s\n%s", member.slot, member.last_error, told["traceback"])
+        else:
+            self._on_frame(member, frame)
+
+    def _ready(self, member: Member, infos: dict[str, Any]) -> None:
+        slot = self.slots.get(member.slot)
+        if slot is None or member.doom:
+            return
+        member.state = "ready"
+        member.ready_at = time.monotonic()
+        self.infos.update(infos)
+        old = None
+        if slot.shadow is member:
+            old, slot.member, slot.shadow = slot.member, member, None
+        slot.state, slot.last_error = "ready", ""
+        self._log.info(
+            "dirty worker %d (pid %d) is ready after %.1f s",
+            member.slot, member.pid, member.ready_at - member.started,
+        )  # fmt: skip
+        self._on_ready(member, infos)
+        if old is not None:
+            self.retire(old, slot.why or "reload")
+        if slot.waiter is not None and not slot.waiter.done():
+            slot.waiter.set_result("")
+
+    # -- ending -----------------------------------------------------------------------------------------
+
+    def retire(self, member: Member, why: str) -> None:
+        """End a worker gracefully: no new calls, those that run finish, `close`."""
+        if member.state in ("draining", "dead"):
+            return
+        member.doom = member.doom or why
+        was, member.state = member.state, "draining"
+        self._on_retire(member)
+        if was == "booting":
+            member.kill(signal.SIGKILL)
+        self._loop.call_later(self._settings.graceful_timeout, self._overdue, member)
+
+    def drained(self, member: Member) -> None:
+        """No lease of the worker is out any more: it may close its apps and end."""
+        if member.state == "draining" and member.peer is not None:
+            member.peer.send(_wire.pack(_wire.DRAIN, 0))
+
+    def _overdue(self, member: Member) -> None:
+        if member.state != "dead":
+            self._log.warning(
+                "dirty worker %d (pid %d) did not end within dirty_graceful_timeout: killed",
+                member.slot,
+                member.pid,
+            )
+            member.kill(signal.SIGKILL)
+
+    def _control_lost(self, member: Member) -> None:
+        """The worker closed its control connection: it ends, or it is not worth keeping."""
+        if member.state != "dead":
+            self._loop.call_later(self._settings.graceful_timeout, self._overdue, member)
+
+    def _watch_exit(self, member: Member) -> None:
+        if not hasattr(os, "pidfd_open"):
+            self._loop.run_in_executor(None, member.process.wait).add_done_callback(
+                lambda _: self._reap(member)
+            )
+            return
+        fd = os.pidfd_open(member.pid)
+
+        def ended() -> None:
+            self._loop.remove_reader(fd)
+            os.close(fd)
+            member.process.wait()
+            self._reap(member)
+
+        self._loop.add_reader(fd, ended)
+
+    def _reap(self, member: Member) -> None:
+        slot = self.slots.get(member.slot)
+        was, member.state = member.state, "dead"
+        member.exit_reason = self._reason(member)
+        if member.peer is not None:
+            member.peer.close()
+        self.members.pop(member.id, None)
+        expected = was == "draining"
+        fate = member.fate()
+        self._log.log(
+            logging.INFO if expected else logging.ERROR,
+            "dirty worker %d (pid %d, generation %d) ended: %s%s",
+            member.slot, member.pid, member.generation, member.exit_reason,
+            f" ({fate['signal'] or 'exit code ' + str(fate['exit_code'])})",
+        )  # fmt: skip
+        self._on_dead(member)
+        self._run_hook("dirty_worker_exit", self._settings.worker_exit, member)
+        member.page.close()
+        if slot is not None:
+            self._after_death(slot, member, expected=expected)
+
+    def _after_death(self, slot: Slot, member: Member, *, expected: bool) -> None:
+        if slot.shadow is member:
+            slot.shadow = None
+            if slot.waiter is not None and not slot.waiter.done():
+                slot.waiter.set_result(member.last_error or f"the worker ended: {member.exit_reason}")
+            return
+        if slot.member is not member:
+            return
+        slot.member = None
+        if self.stopping or slot.index not in self.slots:
+            slot.state = "stopped"
+            return
+        if slot.shadow is not None:  # the next generation is on its way already
+            slot.member, slot.shadow = slot.shadow, None
+            slot.state = "booting"
+            return
+        slot.restarts += 1
+        if expected:
+            self._start(slot)
+        elif member.ready_at and time.monotonic() - member.ready_at >= STABLE:
+            slot.failures = 0
+            self._failed(slot, "", FIRST_DELAY / 5)
+        else:
+            self._failed(
+                slot,
+                member.last_error or f"the worker ended: {member.exit_reason}",
+                ready=bool(member.ready_at),
+            )
+
+    def _failed(self, slot: Slot, why: str, delay: float | None = None, *, ready: bool = False) -> None:
+        """Start again later; after TRIES loads that failed in a row, not at all."""
+        slot.last_error = why
+        slot.failures += 1
+        if slot.failures >= TRIES and not ready:
+            slot.state = "failed"
+            self._log.error(
+                "dirty slot %d failed %d times in a row and is given up (%s): `server ctl dirty retry`, or reload",
+                slot.index, slot.failures, why,
+            )  # fmt: skip
+            return
+        if delay is None:
+            longest = LONGEST_SERVING if ready else LONGEST_DELAY
+            delay = min(longest, FIRST_DELAY * 2 ** min(slot.failures - 1, 8)) * random.uniform(0.9, 1.1)
+            if ready and slot.failures == 1:
+                delay = 0.0
+        slot.state = "backoff"
+        slot.retry_at = time.monotonic() + delay
+        slot.timer = self._loop.call_later(delay, self._start, slot)
+
+    def _reason(self, member: Member) -> str:
+        code = member.process.returncode
+        oom, self._oom = self._oom, _oom_kills()
+        if member.doom:
+            return member.doom
+        if code == -signal.SIGKILL:
+            return "oom" if self._oom > oom else "killed"
+        if code is not None and code < 0:
+            return "killed"
+        return "init failed" if member.last_error else "exited"
+
+    # -- orders -----------------------------------------------------------------------------------------
+
+    async def reload_slot(self, slot: Slot, why: str = "reload") -> str:
+        """Start the next generation, and end the present one when it is ready; "" or why it failed."""
+        if slot.shadow is not None:
+            return "a new generation is on its way already"
+        if slot.member is None or slot.member.state != "ready":
+            self.retry(slot)
+            return ""
+        slot.waiter = self._loop.create_future()
+        slot.why = why
+        self._start(slot)
+        if slot.shadow is None and slot.state != "ready":
+            slot.state = "ready"
+            return slot.last_error
+        waiter = slot.waiter
+        result = await waiter
+        if result:
+            self._log.error("dirty slot %d keeps its old worker: %s", slot.index, result)
+        return result
+
+    def retry(self, slot: Slot) -> None:
+        """Start now what waits or was given up."""
+        if slot.state in ("backoff", "failed") and slot.member is None:
+            if slot.timer is not None:
+                slot.timer.cancel()
+            slot.failures = 0
+            self._start(slot)
+
+    def remove(self, index: int) -> None:
+        """Give the slot up."""
+        slot = self.slots.pop(index)
+        if slot.timer is not None:
+            slot.timer.cancel()
+        for member in (slot.member, slot.shadow):
+            if member is not None:
+                self.retire(member, "removed")
+
+    def state_of(self, path: str) -> tuple[str, float | None, str]:
+        """Why no worker of the app is ready: (state, seconds until the next try, cause)."""
+        slots = [slot for slot in self.slots.values() if path in slot.apps]
+        if self.stopping:
+            return "stopping", None, ""
+        for slot in slots:
+            if slot.state in ("booting", "ready"):
+                return "booting", 1.0, slot.last_error
+        waits = [slot for slot in slots if slot.state == "backoff"]
+        if waits:
+            soonest = min(waits, key=lambda slot: slot.retry_at)
+            return "backoff", max(0.1, soonest.retry_at - time.monotonic()), soonest.last_error
+        return "failed", None, next((slot.last_error for slot in slots), "")
+
+    def stop(self, *, quick: bool) -> None:
+        """End every worker."""
+        self.stopping = True
+        for slot in self.slots.values():
+            if slot.timer is not None:
+                slot.timer.cancel()
+        for member in list(self.members.values()):
+            self.retire(member, "stop")
+            if quick:
+                self._loop.call_later(1.0, self._overdue, member)
+
+    # -- watching ---------------------------------------------------------------------------------------
+
+    def inspect(self) -> None:
+        """Twice a second: what exceeds its time is ended, what has grown or served enough is replaced."""
+        now = time.monotonic()
+        for member in list(self.members.values()):
+            if member.state == "booting":
+                self._inspect_boot(member, now)
+            elif member.state in ("ready", "draining"):
+                self._inspect_calls(member, now)
+        for slot in self.slots.values():
+            self._recycle(slot)
+
+    def _inspect_boot(self, member: Member, now: float) -> None:
+        limits = [self._info(path, "init_timeout") for path in member.apps]
+        if all(limits) and now - member.started > sum(limits):
+            member.last_error = f"init() took longer than {sum(limits):g} s"
+            self._log.error("dirty worker %d: %s", member.slot, member.last_error)
+            member.kill(signal.SIGKILL)
+
+    def _inspect_calls(self, member: Member, now: float) -> None:
+        if member.aborted:
+            if now - member.aborted > 1.0:
+                member.kill(signal.SIGKILL)
+            return
+        running = member.running()
+        grace = max((self._info(path, "cancel_grace") for path in member.apps), default=5.0)
+        late = [call for call in running if call[1] and now - call[1] / 1e9 > grace]
+        if late and len(late) < len(running) and now - late[0][1] / 1e9 < 3 * grace:
+            return  # other calls of the worker may finish first
+        if late:
+            self._log.error(
+                "dirty worker %d (pid %d) does not heed the end of a call: aborted", member.slot, member.pid
+            )
+            member.doom = member.doom or "timeout"
+            member.aborted = now
+            member.kill(signal.SIGABRT)
+
+    def _recycle(self, slot: Slot) -> None:
+        member, settings = slot.member, self._settings
+        if member is None or member.state != "ready" or slot.shadow is not None or self.stopping:
+            return
+        if any(s.shadow is not None and set(s.apps) & set(slot.apps) for s in self.slots.values()):
+            return  # never two slots of one app at once
+        why = ""
+        if member.served_limit and member.served >= member.served_limit:
+            why = "max_requests"
+        elif settings.max_rss and member.rss() > settings.max_rss:
+            why = "max_rss"
+        if why and time.monotonic() >= slot.recycle_after:
+            slot.recycle_after = time.monotonic() + STABLE
+            self._log.info("dirty worker %d is replaced: %s", slot.index, why)
+            member.served_limit = 0
+            self._loop.create_task(self.reload_slot(slot, why))
+
+    def _info(self, path: str, name: str) -> float:
+        return float(self.infos.get(path, {}).get(name, getattr(DirtyApp, name)))
+
+
+def _oom_kills() -> int:
+    """How often the kernel has killed a process of this control group for memory."""
+    try:
+        text = Path("/sys/fs/cgroup/memory.events").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)

@@ -1,0 +1,194 @@
+"""A channel as the worker has it: one caller, one call at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from hostler_dirty import _line, _payload, _wire
+from hostler_dirty._app import Call, DirtyCancelled
+from hostler_dirty._arena import STARTED, Arena, Page, Window
+from hostler_dirty._wire import Frame, FrameReader
+from hostler_dirty.errors import DirtyError, DirtyProtocolError, DirtyStreamStalledError
+
+WINDOW_CHUNKS, WINDOW_OCTETS = 64, 1 << 20
+"""How much of a stream may be on its way."""
+FEED_CREDIT = 16
+
+
+class Served:
+    """The worker's end of a channel. `receive` and `take` are called by whoever watches it at the time."""
+
+    def __init__(self, number: int, sock: socket.socket, limit: int) -> None:
+        self.id = number
+        self.sock = sock
+        self.fd = sock.fileno()
+        sock.setblocking(False)
+        self._reader = FrameReader(limit + (1 << 20))
+        self.page: Page | None = None
+        self.window: Window | None = None
+        self.arena: Arena | None = None
+        self.lease = 0
+        self.revoked = 0
+        self.call: Call | None = None
+        self.give_back = False
+        self.watched = False
+        self.dead = False
+        self.feed: Feeding | None = None
+        self._credit = threading.Condition()
+        self._chunks = 0
+        self._octets = 0
+
+    def receive(self) -> list[Frame] | None:
+        """The frames that have come; None: the caller closed the channel."""
+        try:
+            if self.page is None:
+                return self._attach()
+            data = self.sock.recv(65536)
+        except BlockingIOError:
+            return []
+        except ConnectionError:
+            return None
+        return self._reader.feed(data) if data else None
+
+    def _attach(self) -> list[Frame] | None:
+        """The first frame, which brings the shared memory."""
+        data, fds = _line.receive_with(self.sock)
+        if not data:
+            return None
+        frames = self._reader.feed(data)
+        if len(fds) != 2 or not frames or frames[0].kind != _wire.ATTACH:
+            for fd in fds:
+                os.close(fd)
+            raise DirtyProtocolError("A channel begins with something else than ATTACH")
+        self.page = Page(fds[0])
+        self.window = Window(fds[0])
+        self.arena = Arena(fds[1])
+        return frames[1:]
+
+    def mark_started(self, call_id: int) -> None:
+        """From here on the call may have had effects."""
+        assert self.page is not None
+        self.page.words[STARTED] = call_id
+
+    def send(self, data: bytes, timeout: float) -> None:
+        """Send to the caller; a caller that is gone marks the channel dead."""
+        try:
+            _line.send_all(self.sock, data, timeout)
+        except OSError:  # a TimeoutError too
+            self.dead = True
+
+    # -- streams ----------------------------------------------------------------------------------------
+
+    def begin_stream(self) -> None:
+        with self._credit:
+            self._chunks = self._octets = 0
+
+    def send_chunk(self, call: Call, value: Any, limit: int, stall: float) -> None:
+        """One chunk, when the reader has room. Raises DirtyStreamStalledError when it takes nothing."""
+        with self._credit:
+            until = time.monotonic() + stall if stall else None
+            while not self.dead and (self._chunks >= WINDOW_CHUNKS or self._octets >= WINDOW_OCTETS):
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    raise DirtyStreamStalledError(f"The reader of a stream took nothing for {stall:g} s")
+                self._credit.wait(left)
+            arena = self.arena if not self._chunks else None
+        if self.dead:
+            raise DirtyCancelled
+        data = _payload.compose(_wire.CHUNK, call.id, (value,), arena, limit)
+        with self._credit:
+            self._chunks += 1
+            self._octets += len(data)
+        with call.shield():  # half a frame would end the channel
+            self.send(data, stall)
+
+    def take(self, frame: Frame) -> None:
+        """A frame that came while a call runs."""
+        call = self.call
+        if call is None or frame.call != call.id:
+            return
+        if frame.kind == _wire.CREDIT:
+            with self._credit:
+                self._chunks -= frame.deadline >> 32
+                self._octets -= frame.deadline & 0xFFFF_FFFF
+                self._credit.notify_all()
+        elif frame.kind in (_wire.INPUT, _wire.INPUT_END) and self.feed is not None:
+            self.feed.put(frame)
+
+    def wake(self) -> None:
+        """The caller is gone: let who waits see it."""
+        with self._credit:
+            self._credit.notify_all()
+        feed = self.feed
+        if feed is not None:
+            feed.put(None)
+
+    def close(self) -> None:
+        self.dead = True
+        self.sock.close()
+        if self.window is not None:
+            self.window.close()
+        if self.arena is not None:
+            self.arena.close()
+        if self.page is not None:
+            with contextlib.suppress(BufferError):
+                self.page.close()
+
+
+class Feeding:
+    """An input stream as the action reads it, plainly or asynchronously."""
+
+    def __init__(self, channel: Served, call: Call) -> None:
+        self._channel, self._call = channel, call
+        self._items: deque[Frame | None] = deque()
+        self._ready = threading.Condition()
+        self._taken = 0
+        self._over = False
+
+    def put(self, frame: Frame | None) -> None:
+        with self._ready:
+            self._items.append(frame)
+            self._ready.notify()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._over:
+            raise StopIteration
+        with self._ready:
+            while not self._items:
+                self._ready.wait()
+            frame = self._items.popleft()
+        if frame is None:
+            self._over = True
+            raise DirtyCancelled
+        if frame.kind == _wire.INPUT_END:
+            self._over = True
+            if frame.body:
+                raise DirtyError(f"the caller's input stream failed: {_line.decode(frame.body)}")
+            raise StopIteration
+        value = _payload.read(frame, None)[0]
+        self._taken += 1
+        if self._taken % FEED_CREDIT == 0:
+            self._channel.send(_wire.pack(_wire.CREDIT, self._call.id, deadline=FEED_CREDIT << 32), 30.0)
+        return value
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        import asyncio  # noqa: PLC0415  (only for async actions)
+
+        done = object()
+        value = await asyncio.get_running_loop().run_in_executor(None, next, self, done)
+        if value is done:
+            raise StopAsyncIteration
+        return value

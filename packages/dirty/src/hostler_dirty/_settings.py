@@ -1,0 +1,80 @@
+"""The settings of the pool; their names begin with `dirty_`. gunicorn's come first, then those of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hostler.settings import anything, choice, hook, integer, seconds, setting, size, texts
+
+
+@dataclass(frozen=True, slots=True)
+class DirtySettings:
+    """Frozen; field `apps` is the setting `dirty_apps`."""
+
+    apps: tuple[str, ...] = setting(
+        (), kind=texts, flags=("--dirty-app",), help="An app of the pool: module:Class or module:Class:N."
+    )
+    workers: int = setting(
+        0, kind=integer(0, 4096), help="How many dirty workers there are; 0: there is no pool."
+    )
+    timeout: float = setting(300.0, kind=seconds(), help="The longest a call may take; 0: no limit.")
+    threads: int = setting(1, kind=integer(1, 1024), help="How many calls a dirty worker runs at a time.")
+    graceful_timeout: float = setting(
+        30.0,
+        kind=seconds(),
+        help="How long running calls may take to end at a stop, a reload or a recycling.",
+    )
+    max_queue: int = setting(100, kind=integer(0), help="How many calls may wait for one app.")
+    max_payload: int = setting(
+        256 << 20, kind=size(1 << 16, 1 << 30), help="The largest argument list or result, in octets."
+    )
+    boot: str = setting(
+        "wait",
+        kind=choice("wait", "background"),
+        help="Whether the server waits until every app is loaded (an app that fails ends the boot).",
+    )
+    max_requests: int = setting(
+        0, kind=integer(0), help="Replace a dirty worker after so many calls; 0: never."
+    )
+    max_requests_jitter: int = setting(
+        0, kind=integer(0), help="The most that is added to dirty_max_requests."
+    )
+    max_rss: int = setting(
+        0, kind=size(), help="Replace a dirty worker whose resident memory exceeds this; 0: never."
+    )
+    resource: tuple[str, ...] = setting(
+        (), kind=texts, help="Tokens that apps may ask for: gpu=0,1,2,3, or gpu=0*4 for four shares of one."
+    )
+    executor: str = setting("local", kind=anything, help="What runs the apps: local, or a plugin's name.")
+    codec: str = setting(
+        "msgpack", kind=choice("msgpack", "pickle"), help="How values travel, unless an app says."
+    )
+    stash_limit: int = setting(64 << 20, kind=size(), help="The most that the stash holds, in octets.")
+    stream_stall_timeout: float = setting(
+        30.0, kind=seconds(), help="How long a stream waits for a reader that takes nothing; 0: for ever."
+    )
+    health_interval: float = setting(
+        30.0, kind=seconds(), help="How often an idle worker's health() is asked; 0: never."
+    )
+    slow_call: float = setting(0.0, kind=seconds(), help="Log calls that take longer than this; 0: none.")
+    on_starting: Callable[..., Any] | None = setting(
+        None,
+        kind=hook(1),
+        cli=False,
+        aliases=("on_dirty_starting",),
+        help="(arbiter) before the pool starts.",
+    )
+    post_fork: Callable[..., Any] | None = setting(
+        None,
+        kind=hook(2),
+        cli=False,
+        help="(arbiter, worker) in the arbiter, before the worker imports anything.",
+    )
+    worker_init: Callable[..., Any] | None = setting(
+        None, kind=hook(1), cli=False, help="(worker) in the worker, after every app's init."
+    )
+    worker_exit: Callable[..., Any] | None = setting(
+        None, kind=hook(2), cli=False, help="(arbiter, worker) in the arbiter, after the worker has ended."
+    )

@@ -1,0 +1,188 @@
+"""The main of a worker: a fresh interpreter that waits for its orders, loads its apps, serves, and closes them.
+
+It gets one descriptor, its control connection; with the BOOT frame come the shared page and the doorbell.
+Nothing of an app is imported before the environment and the affinity of the slot are in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+from hostler_dirty import _functions, _line, _place, _wire
+from hostler_dirty._app import describe
+from hostler_dirty._arena import Page
+from hostler_dirty._hosting import Hosted, app_error, load_class
+from hostler_dirty._line import Control
+from hostler_dirty._runtime import Runtime
+from hostler_dirty._runtime_words import page_octets
+from hostler_dirty._wire import FrameReader
+
+logger = logging.getLogger("hostler.dirty")
+
+
+class Handle:
+    """What the hooks get as `worker` in the worker."""
+
+    def __init__(self, boot: dict[str, Any], apps: dict[str, Hosted]) -> None:
+        self.pid = os.getpid()
+        self.ppid = os.getppid()
+        self.age: int = boot["generation"]
+        self.generation: int = boot["generation"]
+        self.slot: int = boot["slot"]
+        self.app_paths: list[str] = boot["apps"]
+        self.apps = {path: hosted.instance for path, hosted in apps.items()}
+        self.log = logger
+        self.env: dict[str, str] = boot["env"]
+
+
+class _Forward(logging.Handler):
+    """Log records go to the arbiter, which has the server's log; without an arbiter to standard error."""
+
+    def __init__(self, control: Control) -> None:
+        super().__init__()
+        self._control = control
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001  (a log call with the wrong arguments, in an app)
+            text = str(record.msg)
+        if self._control.gone:
+            sys.stderr.write(f"[{os.getpid()}] {text}\n")
+        else:
+            self._control.report("log", level=record.levelno, text=text)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`python -m hostler_dirty._worker FD`, or `probe APP…` for the apps' attributes."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[0] == "probe":
+        probe(int(words[1]))
+        return
+    for number in (
+        signal.SIGINT,
+        signal.SIGQUIT,
+        signal.SIGHUP,
+        signal.SIGUSR1,
+        signal.SIGTTIN,
+        signal.SIGTTOU,
+    ):
+        signal.signal(number, signal.SIG_IGN)  # a terminal sends them to the whole group: the arbiter acts
+    faulthandler.enable()
+    sock = socket.socket(fileno=int(words[0]))
+    boot, page_fd, doorbell = _await_boot(sock)
+    control = Control(sock)
+    _prepare(boot, control, doorbell)
+    code = _serve(boot, control, Page(page_fd, octets=page_octets(boot["threads"])))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads of apps do not hold the end up
+
+
+def _await_boot(sock: socket.socket) -> tuple[dict[str, Any], int, int]:
+    reader, fds, frames = FrameReader(_line.CONTROL_LIMIT), [], []
+    while not frames:
+        data, new = _line.receive_with(sock)
+        if not data:
+            raise SystemExit(0)  # the arbiter is gone
+        fds += new
+        frames = reader.feed(data)
+    return _line.decode(frames[0].body), fds[0], fds[1]
+
+
+def _prepare(boot: dict[str, Any], control: Control, doorbell: int) -> None:
+    os.environ.update(boot["env"])
+    if boot["affinity"] and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, boot["affinity"])
+    if boot["nice"]:
+        os.nice(boot["nice"])
+    sys.path[:] = boot["path"]
+    os.chdir(boot["directory"])
+    handler = _Forward(control)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(boot["log_level"])
+    _place.join(doorbell, boot["timeout"], boot["max_payload"])
+    with contextlib.suppress(ImportError):
+        from setproctitle import setproctitle  # noqa: PLC0415  (an optional nicety)
+
+        setproctitle(f"{boot['title']}: dirty worker {boot['slot']}")
+
+
+def _serve(boot: dict[str, Any], control: Control, page: Page) -> int:
+    apps: dict[str, Hosted] = {}
+    runtime = Runtime(control, page, apps, boot)
+    runtime.watch()
+
+    def on_term(number: int, frame: FrameType | None) -> None:
+        runtime.leave()
+
+    signal.signal(signal.SIGTERM, on_term)
+    current = ""
+    try:
+        for current in boot["apps"]:
+            apps[current] = Hosted(current, load_class(current))
+            apps[current].open(runtime.loop)
+        current = "dirty_worker_init"
+        hook = _functions.find(boot["worker_init"])
+        if hook is not None:
+            hook(Handle(boot, apps))
+    except BaseException as error:  # noqa: BLE001  (the wall around the apps' loading)
+        told = app_error(error, current, "init")
+        trace = "".join(traceback.format_exception(error))
+        control.send(
+            _wire.pack(
+                _wire.INITFAIL,
+                0,
+                _line.encode(
+                    {"app": current, "message": f"{told.error_type}: {told.message}", "traceback": trace}
+                ),
+            )
+        )
+        _close(apps, runtime)
+        return 3
+    infos = {path: describe(hosted.cls) for path, hosted in apps.items()}
+    control.send(_wire.pack(_wire.READY, 0, _line.encode({"apps": infos})))
+    runtime.run()
+    _close(apps, runtime)
+    return 0
+
+
+def _close(apps: dict[str, Hosted], runtime: Runtime) -> None:
+    for hosted in reversed(list(apps.values())):
+        try:
+            hosted.close(runtime.loop)
+        except BaseException:
+            logger.exception("%s: close() failed", hosted.path)
+
+
+def probe(fd: int) -> None:
+    """Import the apps named on descriptor `fd` and write there what their classes say."""
+    with socket.socket(fileno=fd) as sock:
+        wanted = _line.decode(_line.receive_with(sock)[0])
+        os.environ.update(wanted["env"])
+        sys.path[:] = wanted["path"]
+        os.chdir(wanted["directory"])
+        found: dict[str, Any] = {}
+        for path in wanted["apps"]:
+            try:
+                found[path] = {"info": describe(load_class(path))}
+                _line.encode(found[path])
+            except BaseException as error:  # noqa: BLE001  (the wall around the import of an app)
+                found[path] = {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+        sock.sendall(_line.encode(found))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""The public face for callers: `get_dirty_client()` and `dirty(App)`. Names are those of gunicorn's client.
+
+A client object holds no connection: connections belong to the process and the event loop, so one client is
+safe for threads, greenlets, tasks and `gather`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from hostler_dirty._app import path_of
+from hostler_dirty._calling import DEFAULT, Options
+from hostler_dirty._place import HERE
+
+if TYPE_CHECKING:
+    from hostler_dirty._awaiting import DirtyAsyncStream
+    from hostler_dirty._blocking import DirtyStream
+
+A = TypeVar("A")
+
+
+class DirtyClient:
+    """Calls into the pool."""
+
+    def __init__(self, options: Options = DEFAULT) -> None:
+        self._options = options
+
+    def options(self, **changes: Any) -> DirtyClient:
+        """A client with other options: timeout, priority, affinity, idempotent, no_worker_wait, collect, …
+
+        They are arguments here, not of the calls, so that they never collide with an action's own.
+        """
+        return DirtyClient(dataclasses.replace(self._options, **changes))
+
+    def execute(self, app_path: str, action: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call and wait. Raises DirtyError's subclasses; in a running event loop DirtyUsageError."""
+        from hostler_dirty import _blocking  # noqa: PLC0415  (gevent must patch before sockets are made)
+
+        return _blocking.execute(app_path, action, args, kwargs, self._options)
+
+    def stream(self, app_path: str, action: str, /, *args: Any, **kwargs: Any) -> DirtyStream:
+        """The chunks of a streaming action, one by one."""
+        from hostler_dirty import _blocking  # noqa: PLC0415
+
+        if HERE.executor is not None:
+            return HERE.executor.stream(app_path, action, args, kwargs, self._options)  # type: ignore[no-any-return]
+        return _blocking.DirtyStream(app_path, action, args, kwargs, self._options)
+
+    async def execute_async(self, app_path: str, action: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call and await; cancelling the task cancels the call."""
+        from hostler_dirty import _awaiting  # noqa: PLC0415
+
+        return await _awaiting.execute(app_path, action, args, kwargs, self._options)
+
+    def stream_async(self, app_path: str, action: str, /, *args: Any, **kwargs: Any) -> DirtyAsyncStream:
+        """The chunks of a streaming action, for `async for`."""
+        from hostler_dirty import _awaiting  # noqa: PLC0415
+
+        if HERE.executor is not None:
+            return HERE.executor.stream_async(app_path, action, args, kwargs, self._options)  # type: ignore[no-any-return]
+        return _awaiting.DirtyAsyncStream(app_path, action, args, kwargs, self._options)
+
+    def connect(self) -> None:
+        """For gunicorn's sake: connections are made when they are needed."""
+
+    async def connect_async(self) -> None:
+        """For gunicorn's sake."""
+
+    def close(self) -> None:
+        """For gunicorn's sake: `close_dirty_client` closes the process's connections."""
+
+    async def close_async(self) -> None:
+        """For gunicorn's sake."""
+
+    def __enter__(self) -> DirtyClient:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> DirtyClient:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close_async()
+
+
+_DEFAULT = DirtyClient()
+
+
+def get_dirty_client(timeout: float | None = None) -> DirtyClient:
+    """A client; `timeout` in seconds is the default of its calls."""
+    return _DEFAULT if timeout is None else DirtyClient(Options(timeout=timeout))
+
+
+async def get_dirty_client_async(timeout: float | None = None) -> DirtyClient:
+    """As `get_dirty_client`."""
+    return get_dirty_client(timeout)
+
+
+def close_dirty_client() -> None:
+    """Close the connections of this process that no call uses now."""
+    from hostler_dirty._lines import PILE  # noqa: PLC0415
+
+    PILE.clear()
+
+
+async def close_dirty_client_async() -> None:
+    """Close the connections of this event loop."""
+    import asyncio  # noqa: PLC0415
+
+    from hostler_dirty._hub import HUBS  # noqa: PLC0415
+
+    HUBS.forget(asyncio.get_running_loop())
+
+
+class BoundAction:
+    """An action of an app: call it, or `.stream(…)` it; `.aio(…)` and `.stream_async(…)` for asyncio."""
+
+    def __init__(
+        self, client: DirtyClient, path: str, name: str, convert: Callable[[Any], Any], *, aio: bool
+    ) -> None:
+        self._client, self._path, self._name, self._convert, self._aio = client, path, name, convert, aio
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._aio:
+            return self.aio(*args, **kwargs)
+        return self._convert(self._client.execute(self._path, self._name, *args, **kwargs))
+
+    async def aio(self, *args: Any, **kwargs: Any) -> Any:
+        return self._convert(await self._client.execute_async(self._path, self._name, *args, **kwargs))
+
+    def stream(self, *args: Any, **kwargs: Any) -> Iterable[Any]:
+        if self._aio:
+            return self.stream_async(*args, **kwargs)  # type: ignore[return-value]
+        return self._client.stream(self._path, self._name, *args, **kwargs)
+
+    def stream_async(self, *args: Any, **kwargs: Any) -> DirtyAsyncStream:
+        return self._client.stream_async(self._path, self._name, *args, **kwargs)
+
+
+class DirtyProxy(Generic[A]):
+    """An app as an object: `ml.predict(x)`, `await ml.aio.predict(x)`, `ml.generate.stream(p)`."""
+
+    def __init__(self, cls: type[A], options: Options = DEFAULT, *, aio: bool = False) -> None:
+        self._cls, self._options, self._aio = cls, options, aio
+
+    @property
+    def aio(self) -> DirtyProxy[A]:
+        """The same, with actions to be awaited."""
+        return DirtyProxy(self._cls, self._options, aio=True)
+
+    def options(self, **changes: Any) -> DirtyProxy[A]:
+        """The same, with other options."""
+        return DirtyProxy(self._cls, dataclasses.replace(self._options, **changes), aio=self._aio)
+
+    def __getattr__(self, name: str) -> BoundAction:
+        method = getattr(self._cls, name)
+        return BoundAction(
+            DirtyClient(self._options), path_of(self._cls), name, _converter(method), aio=self._aio
+        )
+
+
+def dirty(cls: type[A]) -> DirtyProxy[A]:
+    """A typed client of one app; results are converted to what the methods' annotations say."""
+    return DirtyProxy(cls)
+
+
+def _converter(method: Any) -> Callable[[Any], Any]:
+    import inspect  # noqa: PLC0415
+    import typing  # noqa: PLC0415
+
+    import msgspec  # noqa: PLC0415
+
+    marks = getattr(method, "__hostler_dirty_action__", None)
+    if (
+        inspect.isgeneratorfunction(method)
+        or inspect.isasyncgenfunction(method)
+        or (marks is not None and marks.batch)
+    ):
+        return _same
+    try:
+        wanted = typing.get_type_hints(method).get("return", Any)
+    except (NameError, TypeError):
+        return _same
+    if wanted is Any or wanted is None:
+        return _same
+
+    def convert(value: Any) -> Any:
+        try:
+            return msgspec.convert(value, wanted)
+        except (msgspec.ValidationError, TypeError):
+            return value
+
+    return convert
+
+
+def _same(value: Any) -> Any:
+    return value
