@@ -17,7 +17,7 @@ from typing import Any
 
 from hostler._bind import binds
 from hostler._given import Given, Origin
-from hostler._known import OFFICIAL, PROTOCOL_IDS
+from hostler._known import OFFICIAL, PROTOCOL_IDS, THREADLESS
 from hostler._named import named
 from hostler._names import Name, Names, make
 from hostler._plugins import Registry, install, search_path
@@ -252,7 +252,7 @@ class _Choice:
                     f"threads = {settings.threads}: the worker gthread is taken instead of sync"
                 )
             worker = self._registry.find(WorkerType, "gthread")
-        elif settings.threads > 1 and worker.name != "gthread" and not worker.threaded:
+        elif settings.threads > 1 and (worker.name in THREADLESS or not worker.threaded):
             self.warnings.append(f"threads has no effect with the worker {worker.name}")
         return worker
 
@@ -276,15 +276,13 @@ class _Choice:
         return tuple(dict.fromkeys([*self._settings.http_protocols, *more]))
 
     def _http(self, wanted: str) -> ProtocolType:
-        if wanted == "h1":
-            return self._registry.find(ProtocolType, "http1")
+        if wanted in PROTOCOL_IDS:
+            return self._registry.find(ProtocolType, PROTOCOL_IDS[wanted])
         known: list[str] = []
         for one in self._registry.all(ProtocolType):
             known += one.ids
             if wanted in one.ids:
                 return one
-        if wanted in PROTOCOL_IDS:
-            raise PluginError(f"http_protocols: {wanted} is not installed: {install(PROTOCOL_IDS[wanted])}")
         where = self._origins.get("http_protocols")
         raise ConfigError(
             f"{where.where + ': ' if where else ''}http_protocols: {wanted!r} is not known; "
@@ -301,14 +299,13 @@ class _Choice:
         return [one for one in dict.fromkeys(schemes) if one and one not in TRANSPORTS]
 
     def _gateway(self, scheme: str) -> ProtocolType:
+        if ("hostler.protocols", scheme) in OFFICIAL:
+            return self._registry.find(ProtocolType, scheme)
         known: list[str] = []
         for one in self._registry.all(ProtocolType):
             known += [name for name in one.schemes if name not in TRANSPORTS]
             if scheme in one.schemes:
                 return one
-        dist = OFFICIAL.get(("hostler.protocols", scheme))
-        if dist:
-            raise PluginError(f"protocol {scheme} is not installed: {install(dist)}")
         raise ConfigError(f"no protocol speaks {scheme!r}; known: {', '.join(['http', 'https', *known])}")
 
     def _logger(self) -> LoggerType:
@@ -322,11 +319,7 @@ class _Choice:
         return self._registry.find(LoggerType, self._settings.logger_class)
 
     def _reloader(self) -> ReloaderType:
-        engine = self._settings.reload_engine
-        if engine != "auto":
-            return self._registry.find(ReloaderType, engine)
-        names = self._registry.names(ReloaderType)
-        return self._registry.find(ReloaderType, "auto" if "auto" in names else "poll")
+        return self._registry.find(ReloaderType, self._settings.reload_engine)
 
     def _tell_inactive(self) -> None:
         for name in self._values:

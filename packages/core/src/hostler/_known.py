@@ -26,11 +26,16 @@ OFFICIAL = {
     ("hostler.loggers", "statsd"): "hostler-statsd",
     ("hostler.reloaders", "poll"): "hostler",
     ("hostler.reloaders", "inotify"): "hostler",
+    ("hostler.reloaders", "auto"): "hostler",
 }
 """Reserved: only this distribution can provide the name. A server that starts as root is not to be taken over
 by a package that happens to call itself `sync`."""
 
-PROTOCOL_IDS = {"h1": "hostler", "h2": "hostler-http2"}
+PROTOCOL_IDS = {"h1": "http1", "h2": "http2"}
+"""What `http_protocols` calls them -> the plugin's name."""
+
+THREADLESS = frozenset({"gevent", "eventlet", "asgi"})
+"""Workers that serve many requests at once without taking `threads` for it."""
 
 SETTINGS = {
     "asgi": "hostler-asgi",

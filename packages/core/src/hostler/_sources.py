@@ -127,6 +127,8 @@ class Sources:
         if text.startswith("python:"):
             self._add_directory()
             module = text[len("python:") :]
+            sys.modules.pop(module, None)  # a reload is to see what the module says now
+            importlib.invalidate_caches()
             try:
                 found: Any = importlib.import_module(module)
             except (Exception, SystemExit) as error:  # the user's own code

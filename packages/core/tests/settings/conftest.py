@@ -15,6 +15,7 @@ CORE = (
     ("hostler.workers", "sync", "hostler._sync:worker"),
     ("hostler.protocols", "http1", "hostler.http1:protocol"),
     ("hostler.loggers", "std", "hostler._log:logger"),
+    ("hostler.reloaders", "auto", "hostler._reload:automatic"),
     ("hostler.reloaders", "poll", "hostler._reload:reloader"),
 )
 """What the core brings; other packages that happen to be installed must not change a test."""

@@ -35,7 +35,7 @@ def refuse(own: Any) -> None:
 VALUES: dict[str, Any] = {
     "worker": WorkerType("pooled", "m:serve", settings=PoolSettings, multiplexes=True, threaded=True),
     "gthread": WorkerType("gthread", "m:serve", threaded=True),
-    "asgi": WorkerType("loop", "m:serve", interface="asgi"),
+    "asgi": WorkerType("asgi", "m:serve", interface="asgi", threaded=True),
     "h2": ProtocolType("http2", "m:open", ids=("h2",), alpn=("h2",), multiplexing=True),
     "gate": ProtocolType("gate", "m:open", schemes=("gate",)),
     "service": ServiceType(
@@ -133,6 +133,14 @@ def test_threads_select_gthread(configure: Any) -> None:
         configure("--threads", "4")
 
 
+def test_threads_without_effect(configure: Any) -> None:
+    loop = entry("workers", "asgi", dist="hostler-asgi")
+    assert configure("-k", "asgi", "--threads", "4", plugins=[loop]).warnings == (
+        "threads has no effect with the worker asgi",
+    )
+    assert configure("-k", "pooled", "--threads", "4", plugins=[POOLED]).warnings == ()
+
+
 def test_protocols(configure: Any) -> None:
     h2 = entry("protocols", "http2", "h2", "hostler-http2")
     gate = entry("protocols", "gate")
@@ -169,7 +177,7 @@ def test_a_worker_that_does_not_multiplex(configure: Any) -> None:
         (("-k", "gevent"), "pip install hostler-gevent"),
         (("--chdir", "/no/such/place"), "no directory"),
         (("--certfile", "none.pem"), "there is no file 'none.pem'"),
-        (("--reload", "--reload-engine", "inotify"), "inotify"),
+        (("--reload", "--reload-engine", "kqueue"), "no reloader is named 'kqueue'"),
     ],
 )
 def test_what_cannot_be(configure: Any, argv: tuple[str, ...], words: str) -> None:
@@ -198,7 +206,8 @@ def test_loggers(configure: Any) -> None:
 
 def test_reloader(configure: Any) -> None:
     assert configure().reloader is None
-    assert configure("--reload").reloader.name == "poll"
+    assert configure("--reload").reloader.name == "auto"
+    assert configure("--reload", "--reload-engine", "poll").reloader.name == "poll"
 
 
 def test_hooks_are_checked(configure: Any) -> None:
