@@ -111,6 +111,8 @@ def ask(path: str, command: str, words: Sequence[str] = (), *, seconds: float = 
                 if not block:
                     break
                 answer += block
+    except (BrokenPipeError, ConnectionResetError):
+        answer.clear()  # refused before all was sent
     except OSError as error:
         reason = error.strerror or "it does not answer"
         raise ControlError(f"control socket {path!r}: {reason}; is the server running?") from None
