@@ -196,7 +196,7 @@ class Exchange:
             raise self.disconnected()
         self._bytes = True
         if phase == HELD:
-            self.open(None if more or self._wants_trailers else len(body))
+            self.open(None if more else len(body))
         if body:
             self.sent += len(body)
             self.connection.data(self.stream, body)
@@ -271,6 +271,8 @@ class Exchange:
     def open(self, length: int | None) -> None:
         """Send the head that was held. `length`: of the body, when it is known and no field says so."""
         connection, stream = self.connection, self.stream
+        if self._wants_trailers:
+            length = None  # only a body of chunks has room for them
         try:
             connection.start(stream, self.status, self.headers, length=length)
         except (ResponseError, TypeError):
@@ -348,7 +350,7 @@ class Exchange:
 
     def _failed(self, error: BaseException) -> None:
         worker = self.drive.worker
-        if self.gone and caused_by_disconnect(error):
+        if caused_by_disconnect(error):
             worker.log.debug("the client left during %s: %r", self.head.method, error)
         else:
             worker.log.error(

@@ -38,6 +38,7 @@ class Frames:
     """One WebSocket connection as a value."""
 
     __slots__ = (
+        "_deaf",
         "_decoder",
         "_engine",
         "_fragments",
@@ -58,6 +59,7 @@ class Frames:
         self._plain = not extensions
         self._max_size = max_size
         self._max_fragments = max_fragments
+        self._deaf = False
         self._head = bytearray()
         self._left = 0
         self._fragments = 0
@@ -73,6 +75,8 @@ class Frames:
     def receive(self, data: bytes) -> list[str | bytes | Closed]:
         """Take octets of the peer; messages come whole."""
         found: list[str | bytes | Closed] = []
+        if self._deaf:
+            return found
         if self._plain and not self._left and not self._head and not self._fragments and self.open:
             start = self._short(data, found)
             if start == len(data):
@@ -82,7 +86,7 @@ class Frames:
         good, fault = self._scan(data)
         if good:
             self._feed(data[:good] if fault else data, found)
-        if fault and self.open:
+        if fault and not self._deaf:
             self._fail(fault[0], fault[1], found)
         return found
 
@@ -175,10 +179,12 @@ class Frames:
             elif opcode is _PONG:
                 self.pong = bytes(frame.data)
             elif opcode is _CLOSE and engine.close_rcvd is not None:
+                self._deaf = True
                 found.append(Closed(int(engine.close_rcvd.code), engine.close_rcvd.reason))
                 return
         if engine.parser_exc is not None:
             sent = engine.close_sent
+            self._deaf = True
             found.append(Closed(int(sent.code), sent.reason) if sent is not None else Closed(1006, ""))
 
     def _collect(self, frame: Frame, found: list[str | bytes | Closed]) -> None:
@@ -203,6 +209,7 @@ class Frames:
             found.append(whole)
 
     def _fail(self, code: int, reason: str, found: list[str | bytes | Closed]) -> None:
+        self._deaf = True
         self._engine.fail(code, reason)
         found.append(Closed(code, reason))
 
@@ -246,6 +253,7 @@ class Frames:
 
     def fail(self, code: int, reason: str) -> None:
         """Queue a close and expect nothing more of the peer."""
+        self._deaf = True
         self._engine.fail(code, reason)
 
     def outgoing(self) -> bytes:

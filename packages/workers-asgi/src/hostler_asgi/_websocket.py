@@ -402,7 +402,7 @@ class WebSocket:
 
     def _failed(self, error: BaseException) -> None:
         worker = self.drive.worker
-        if (self.gone or self._disconnect is not None) and caused_by_disconnect(error):
+        if caused_by_disconnect(error):
             worker.log.debug("the client left a WebSocket: %r", error)
         else:
             target = worker.printable(self.head.target)
