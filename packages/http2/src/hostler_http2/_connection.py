@@ -385,5 +385,5 @@ class Connection:
             session.leave()
         elif session.final:
             session.closing = True
-        elif session.requests and not self._keepalive:
+        elif (session.draining and not session.announced) or (session.requests and not self._keepalive):
             session.leave()

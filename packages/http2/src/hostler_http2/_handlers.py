@@ -109,7 +109,9 @@ def _open(session: Session, number: int, block: Block, ended: bool) -> None:
     session.streams[number] = stream
     session.events.append(Request(number, head, ended))
     session.requests += 1
-    if session.requests == session.max_requests:
+    if session.draining:
+        session.announce()
+    elif session.requests == session.max_requests:
         session.drain()
 
 

@@ -44,6 +44,7 @@ class Session:
     """The state of one connection."""
 
     __slots__ = (
+        "announced",
         "answers",
         "assembly",
         "clock",
@@ -116,6 +117,8 @@ class Session:
         """The highest that the peer has opened."""
         self.closing = False
         self.draining = False
+        self.announced = False
+        """The first of two GOAWAY frames is out."""
         self.final = False
         """The last GOAWAY is out: no further stream is taken on."""
         self.peer_leaves = False
@@ -134,7 +137,7 @@ class Session:
         if not self.controls.take():
             raise f.ConnectionBroken(f.ENHANCE_YOUR_CALM, "a flood of control frames", "h2_control_flood")
         if self.controls.low:
-            self.drain()
+            self.announce()
 
     def count_reset(self) -> None:
         """A stream reset by the peer, or by us for its fault. Raises `ConnectionBroken`."""
@@ -257,16 +260,27 @@ class Session:
         return NO_TABLE + block
 
     def drain(self) -> None:
-        """Ask the peer to open no more streams; what it has sent until it knows is still served."""
+        """Come to an end. While requests are in service the peer is not told before it opens another stream.
+
+        GOAWAY goes out with the last answer then: clients built on the h2 library read nothing behind a GOAWAY.
+        """
         if self.draining or self.closing:
             return
         self.draining = True
-        self.sender.push(f.goaway(f.LARGEST_STREAM, f.NO_ERROR))
-        self.sender.push(f.frame(f.PING, 0, 0, DRAINED))
+        if not self.streams:
+            self.announce()
+
+    def announce(self) -> None:
+        """Ask the peer to open no more streams; what it has sent until it knows is still served."""
+        self.draining = True
+        if not self.announced:
+            self.announced = True
+            self.sender.push(f.goaway(f.LARGEST_STREAM, f.NO_ERROR))
+            self.sender.push(f.frame(f.PING, 0, 0, DRAINED))
 
     def drained(self) -> None:
         """The peer knows: name the last stream that is served."""
-        if self.draining and not self.final:
+        if self.announced and not self.final:
             self.final = True
             self.sender.push(f.goaway(self.last, f.NO_ERROR))
 
