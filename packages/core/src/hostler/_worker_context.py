@@ -20,6 +20,7 @@ from hostler import _app
 from hostler._heartbeat import CHANGED, LEAVING, READY, SlotStatus
 from hostler._openings import Openings
 from hostler._reload import open_reloader
+from hostler._request_handles import RequestHandles, ResponseHandle
 from hostler.errors import AppError, BootError, HostlerError
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class Context(ChildContext):
         configuration = birth.plan.configuration
         self._openings = Openings(configuration, configuration.worker, listeners)
         self._hooks = birth.plan.hooks
+        self._requests = RequestHandles()
         self._application: Any = None
         self._served = 0
         self._limit = self._request_limit()
@@ -221,11 +223,15 @@ class Context(ChildContext):
 
     def pre_request(self, request: Any) -> None:
         """Call the user's hook; what it raises goes to the caller."""
-        self._hooks.call_open("pre_request", self.handle, request)
+        if self._hooks.has("pre_request"):
+            handle = self._requests.begin(request, keep=self._hooks.has("post_request"))
+            self._hooks.call_open("pre_request", self.handle, handle)
 
     def post_request(self, request: Any, environ: Any, response: Any) -> None:
         """Call the user's hook; errors are logged."""
-        self._hooks.call("post_request", self.handle, request, environ, response)
+        if self._hooks.has("post_request"):
+            handle = self._requests.end(request)
+            self._hooks.call("post_request", self.handle, handle, environ, ResponseHandle(response))
 
     # -- the end ---------------------------------------------------------------------------------------
 
