@@ -23,7 +23,11 @@ class Case:
 
 def cases() -> list[Case]:
     return [
-        Case(f"{path.parent.name}/{path.stem}", path.read_bytes(), json.loads(path.with_suffix(".json").read_text()))
+        Case(
+            f"{path.parent.name}/{path.stem}",
+            path.read_bytes(),
+            json.loads(path.with_suffix(".json").read_text()),
+        )
         for path in sorted(ROOT.glob("*/*.raw"))
     ]
 
@@ -97,7 +101,9 @@ class Play:
             self.requests[-1]["body"] += event.block.decode("latin-1")
             self.connection.taken(event.stream, len(event.block))
         elif isinstance(event, End):
-            self.requests[-1]["trailers"] = [[n.decode("latin-1"), v.decode("latin-1")] for n, v in event.trailers]
+            self.requests[-1]["trailers"] = [
+                [n.decode("latin-1"), v.decode("latin-1")] for n, v in event.trailers
+            ]
             self._answer(event.stream)
         elif isinstance(event, Gone):
             self.gone.append(event)
@@ -112,7 +118,14 @@ class Play:
         """Everything that must not depend on how the bytes were split."""
         kinds = [(each.stream, each.kind) for each in self.gone]
         told = self.requests[: self.complete], len(self.requests)
-        return told, kinds, self.written, self.connection.closing, self.connection.waiting, self.connection.reading
+        return (
+            told,
+            kinds,
+            self.written,
+            self.connection.closing,
+            self.connection.waiting,
+            self.connection.reading,
+        )
 
 
 def statuses(written: bytes, methods: list[str]) -> list[int]:

@@ -6,10 +6,9 @@ from typing import Any
 
 import h11
 import pytest
-from http1_corpus import Play, connect
-
 from hostler.http import Data, End, Gone, Limits, Policy, Request, ResponseError, Waiting
 from hostler.http1._connection import Http1Connection
+from http1_corpus import Play, connect
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OLD = b"GET / HTTP/1.0\r\n\r\n"
@@ -64,9 +63,13 @@ def test_small_answer_is_one_write() -> None:
 def test_own_date_server_and_reason_are_kept() -> None:
     connection = connect()
     connection.receive(GET)
-    connection.start(1, 299, ((b"Date", b"now"), (b"server", b"me"), (b"Content-Length", b"0")), reason=b"Fine \xe9")
+    connection.start(
+        1, 299, ((b"Date", b"now"), (b"server", b"me"), (b"Content-Length", b"0")), reason=b"Fine \xe9"
+    )
     connection.end(1)
-    assert out(connection) == b"HTTP/1.1 299 Fine \xe9\r\nDate: now\r\nserver: me\r\nContent-Length: 0\r\n\r\n"
+    assert (
+        out(connection) == b"HTTP/1.1 299 Fine \xe9\r\nDate: now\r\nserver: me\r\nContent-Length: 0\r\n\r\n"
+    )
 
 
 def test_no_server_field() -> None:
@@ -202,7 +205,7 @@ def test_large_blocks_are_not_copied() -> None:
     block = b"x" * 70000
     connection.start(1, 200, TEXT, length=len(block))
     connection.data(1, block)
-    head, body = connection.outgoing()
+    _, body = connection.outgoing()
     assert body is block
     connection = connect()
     connection.receive(GET)
@@ -369,6 +372,16 @@ def test_the_date_is_renewed() -> None:
     now[0] = 1.5
     connection.receive(GET)
     assert b"Date: Thu, 01 Jan 1970 00:00:01 GMT\r\n" in answer(connection, 2)
+
+
+def test_a_gateway_frames_for_itself() -> None:
+    from hostler.http import DateLine
+    from hostler.http1._render import CLOSE, GATEWAY, KEEP, Renderer
+
+    answer = Renderer(b"", DateLine(lambda: 0)).answer(200, b"", TEXT, None, GATEWAY | KEEP)
+    assert b"Connection" not in answer.head
+    assert b"Transfer-Encoding" not in answer.head
+    assert answer.framing == CLOSE
 
 
 # -- the end of a connection -------------------------------------------------------------------------------
@@ -755,7 +768,10 @@ def test_policy_options() -> None:
     assert verdict(folded) == "400"
     permit = Policy(permit_obsolete_folding=True)
     assert verdict(folded, policy=permit) == "GET 1.1 [['x-a', 'b c d']]"
-    assert Play(connect(policy=permit)).feed([folded[:40], folded[40:]]).requests[0]["headers"][1] == ["x-a", "b c d"]
+    assert Play(connect(policy=permit)).feed([folded[:40], folded[40:]]).requests[0]["headers"][1] == [
+        "x-a",
+        "b c d",
+    ]
     assert verdict(b"GET / HTTP/1.1\r\n X: y\r\nHost: a\r\n\r\n", policy=permit) == "400"
     assert verdict(GET, policy=permit) == "GET 1.1 []"
     long = b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n " + b"z" * 8190 + b"\r\n\r\n"
@@ -784,7 +800,9 @@ def test_small_limits() -> None:
     assert verdict(b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % (b"a" * 30), limits=limits) == "414"
     assert verdict(b"GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nB: c\r\n\r\n", limits=limits) == "431"
     assert verdict(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % (b"a" * 30), limits=limits) == "431"
-    assert verdict(b"GET / HTTP/1.1\r\nHost: a\r\nA: %b\r\n\r\n" % (b"b" * 17), limits=limits).startswith("GET")
+    assert verdict(b"GET / HTTP/1.1\r\nHost: a\r\nA: %b\r\n\r\n" % (b"b" * 17), limits=limits).startswith(
+        "GET"
+    )
     assert verdict(GET * 2, limits=limits).startswith("GET")
     head = b"GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaa\r\nA: %b\r\n\r\n"
     assert verdict(head % (b"b" * 17), limits=limits) == "431"
@@ -792,7 +810,9 @@ def test_small_limits() -> None:
     connection = connect(limits=limits)
     connection.receive(b"GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaa\r\nA: bbb\r\n\r\n")
     answer(connection, 1)
-    assert told(connection.receive(b"GET /long HTTP/1.1\r\nHost: aaaaaaaaaaaaaa\r\nA: bbb\r\n\r\n")) == ["Gone"]
+    assert told(connection.receive(b"GET /long HTTP/1.1\r\nHost: aaaaaaaaaaaaaa\r\nA: bbb\r\n\r\n")) == [
+        "Gone"
+    ]
     assert verdict(post(4, body=b"abcd"), limits=Limits(body=4)).startswith("POST")
     assert verdict(post(5), limits=Limits(body=4)) == "413"
     assert verdict(CHUNKED + b"3\r\nabc\r\n2\r\nde\r\n", limits=Limits(body=4)) == "413"
@@ -833,7 +853,9 @@ def test_memory_of_heads_is_bounded() -> None:
 
 def test_methods_share_their_fields() -> None:
     connection = connect()
-    for number, method in enumerate((b"GET", b"HEAD", b"PUT", b"POST", b"LINK", b"LOCK", b"COPY", b"MOVE", b"BIND")):
+    for number, method in enumerate(
+        (b"GET", b"HEAD", b"PUT", b"POST", b"LINK", b"LOCK", b"COPY", b"MOVE", b"BIND")
+    ):
         (request,) = connection.receive(b"%b /%d HTTP/1.1\r\nHost: a\r\n\r\n" % (method, number))
         assert request.head.method == method.decode()
         answer(connection, request.stream)

@@ -45,6 +45,10 @@ def test_splits(case: Case) -> None:
     assert play(case, in_pieces(octets, 1)).seen() == whole
     assert play(case, in_pieces(octets, 7)).seen() == whole
     # Long cases are long in one place: what matters is near their ends.
-    cuts = range(1, len(octets)) if len(octets) < 1500 else [*range(1, 300), *range(len(octets) - 300, len(octets))]
+    cuts = (
+        range(1, len(octets))
+        if len(octets) < 1500
+        else [*range(1, 300), *range(len(octets) - 300, len(octets))]
+    )
     for cut in cuts:
         assert play(case, [octets[:cut], octets[cut:]]).seen() == whole, cut

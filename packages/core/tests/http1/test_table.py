@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from http1_corpus import connect
-
 from hostler.http1 import _table
-from hostler.http1._table import BARE, BODY, DEAF, DONE, HEAD, IDLE, MUTE, OWN, PEER, SENDING, START, STOP
+from hostler.http1._table import BODY, DEAF, DONE, HEAD, IDLE, MUTE, OWN, PEER, SENDING, On
+from http1_corpus import connect
 
 
 def reached(table: dict[str, dict[str, str]]) -> set[str]:
@@ -24,8 +23,8 @@ def test_every_state_is_reached_and_can_stop() -> None:
     for table, last in ((PEER, DEAF), (OWN, MUTE)):
         plain = {state: dict(steps) for state, steps in table.items()}
         assert reached(plain) == set(plain)
-        assert all(steps[STOP] == last for steps in plain.values())
-        assert plain[last] == {STOP: last}
+        assert all(steps[On.STOP] == last for steps in plain.values())
+        assert plain[last] == {On.STOP: last}
 
 
 def test_the_drawing_names_every_step() -> None:
@@ -35,7 +34,7 @@ def test_the_drawing_names_every_step() -> None:
             if state not in (DEAF, MUTE):
                 assert state in drawing
             for step in steps:
-                assert step == STOP or step in drawing
+                assert step == On.STOP or step in drawing
     arrows = set(re.findall(r"[A-Z]{3,}", drawing)) - {"PEER", "OWN"}
     states = set(PEER) | set(OWN)
     steps = {step for table in (PEER, OWN) for each in table.values() for step in each}
@@ -45,9 +44,9 @@ def test_the_drawing_names_every_step() -> None:
 def test_the_short_way_is_the_tables() -> None:
     connection = connect()
     connection.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert connection._peer == PEER[IDLE][BARE] == PEER[HEAD][BARE] == DONE
+    assert connection._peer == PEER[IDLE][On.BARE] == PEER[HEAD][On.BARE] == DONE
     connection.start(1, 200, (), length=1)
-    assert connection._own == OWN["OWED"][START] == SENDING
+    assert connection._own == OWN["OWED"][On.START] == SENDING
     connection.data(1, b"x")
     connection.end(1)
     assert (connection._peer, connection._own) == (IDLE, IDLE)

@@ -29,8 +29,7 @@ def address_of(text: str) -> _IP | None:
 def _network_of(text: str) -> _Network:
     network = ipaddress.ip_network(text, strict=True)
     if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped is not None:
-        if network.prefixlen < 96:
-            raise ValueError(f"{text} mixes IPv4-mapped addresses with others")
+        # Without host bits such a network is never larger than that of all mapped addresses.
         return ipaddress.IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
     return network
 

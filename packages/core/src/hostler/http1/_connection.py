@@ -3,10 +3,8 @@
 Brings reading (heads, bodies) and writing (answers) together and keeps their order. Knows no socket, no
 clock and no setting; what it may read, and how answers look, is told by its limits and policy.
 
-- One request is in service at a time; what a client sends ahead is kept, up to `Limits.read_ahead`.
-- After a framing error nothing more is parsed, whatever was read already.
-- A connection that `drain()` finds idle stays open: its next answer says `Connection: close`. The driver
-  decides how long it waits for that and ends it with `expire()`.
+One request is in service at a time; what a client sends ahead is kept, up to `Limits.read_ahead`. After a
+framing error nothing more is parsed, whatever was read already.
 """
 
 from __future__ import annotations
@@ -30,34 +28,15 @@ from hostler.http import (
 from hostler.http1._head_reader import HeadReader
 from hostler.http1._inbox import Inbox
 from hostler.http1._outbox import Outbox
-from hostler.http1._render import CONTINUE, HEADLESS, KEEP, OLD
+from hostler.http1._render import CONTINUE, HEADLESS, KEEP, OLD, outline_of
 from hostler.http1._shared import Shared
-from hostler.http1._table import (
-    BARE,
-    BODY,
-    BYTES,
-    DEAF,
-    DONE,
-    END,
-    HEAD,
-    IDLE,
-    LADEN,
-    NEXT,
-    OWED,
-    OWN,
-    PEER,
-    REQUEST,
-    SENDING,
-    START,
-    STOP,
-    SWITCH,
-    TUNNEL,
-)
+from hostler.http1._table import BODY, DEAF, DONE, HEAD, IDLE, OWED, OWN, PEER, SENDING, TUNNEL, On
 from hostler.http1._upload import Upload
 
-_AFTER_BARE: Final = PEER[IDLE][BARE]
-_AFTER_REQUEST: Final = OWN[IDLE][REQUEST]
-_AFTER_START: Final = OWN[OWED][START]
+_AFTER_BARE: Final = PEER[IDLE][On.BARE]
+_AFTER_REQUEST: Final = OWN[IDLE][On.REQUEST]
+_AFTER_START: Final = OWN[OWED][On.START]
+_NO_HEAD: Final = Head(method="", target=b"", path=b"", query=b"", http_version="", headers=())
 _NOTHING: Final[tuple[Event, ...]] = ()
 
 
@@ -92,13 +71,11 @@ class Http1Connection:
         self._upload: Upload | None = None
         self._eof = False
         self._stream = 0
-        self._head: Head | None = None
+        self._head = _NO_HEAD
         self._keep = False
         self.waiting = Waiting.FIRST
         self.reading = True
-        self.closing = False
-        self.abrupt = False
-        self.held = False
+        self.closing = self.abrupt = self.held = False
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -140,22 +117,20 @@ class Http1Connection:
             return self._refuse(ProtocolError(408, "body_slow", "the body came too slowly"))
         if self.waiting is Waiting.NOTHING:
             return _NOTHING
-        kind = "idle_new" if self.waiting is Waiting.FIRST else ""
+        gone = Gone(None, "nothing came in time", "idle_new" if self.waiting is Waiting.FIRST else "")
         self._stop(abrupt=True)
-        return (Gone(None, "nothing came in time", kind),)
+        return (gone,)
 
     def _take(self, data: bytes) -> Sequence[Event]:
         peer = self._peer
         if peer is BODY:
             return self._read_body(data)
         if peer is IDLE:
-            self._peer = PEER[IDLE][BYTES]
+            self._peer = PEER[IDLE][On.BYTES]
             entry, rest = self._reader.glance(data)
             if entry is not None:
                 return self._tell(entry, rest)
-            self._inbox.add(data)
-            return self._read_head()
-        if peer is HEAD:
+        if peer is IDLE or peer is HEAD:
             self._inbox.add(data)
             return self._read_head()
         if peer is DONE:
@@ -176,11 +151,11 @@ class Http1Connection:
     def _tell(self, entry: tuple[Head, bool], rest: bytes) -> Sequence[Event]:
         head = entry[0]
         if head.length == 0:
-            self._peer = PEER[HEAD][BARE]
+            self._peer = PEER[HEAD][On.BARE]
             self._begin(entry)
             self._keep_ahead(rest)
             return (Request(self._stream, head, True),)
-        self._peer = PEER[HEAD][LADEN]
+        self._peer = PEER[HEAD][On.LADEN]
         self._begin(entry)
         upload = self._upload = Upload(head, self._reader, self._limits)
         request = Request(self._stream, head, False)
@@ -214,7 +189,7 @@ class Http1Connection:
         if rest is None:
             self._wait_for_body(upload)
             return (Data(self._stream, block),) if block else _NOTHING
-        self._peer = PEER[BODY][END]
+        self._peer = PEER[BODY][On.END]
         self._keep_ahead(rest)
         self.waiting = Waiting.NOTHING
         end = End(self._stream, upload.trailers)
@@ -226,7 +201,7 @@ class Http1Connection:
         if upload.too_long:
             self._stop()
         elif rest is not None:
-            self._peer = PEER[BODY][END]
+            self._peer = PEER[BODY][On.END]
             self._inbox.add(rest)
             self._next()
             return self.resume() if self.held else _NOTHING
@@ -248,17 +223,16 @@ class Http1Connection:
             return _NOTHING
         if self._peer is BODY and self._own is not DONE:
             return self._refuse(ProtocolError(400, "", "the peer closed before the end of the body"))
-        stream = self._stream if self._peer is TUNNEL else None
+        gone = Gone(self._stream if self._peer is TUNNEL else None, "the peer closed")
         self._stop(abrupt=not self._outbox)
-        return (Gone(stream, "the peer closed"),)
+        return (gone,)
 
     def _refuse(self, error: ProtocolError) -> Sequence[Event]:
         """Answer a peer's mistake if its answer has not begun, and parse nothing more."""
-        own, stream = self._own, None
-        abrupt = False
+        own, stream, abrupt = self._own, None, False
         if own is OWED:
             stream = self._stream
-            self._outbox.put(self._renderer.refusal(error.status, bool(self._outline_of() & HEADLESS)))
+            self._outbox.put(self._renderer.refusal(error.status, bool(outline_of(self._head) & HEADLESS)))
         elif own is IDLE:
             self._outbox.put(self._renderer.refusal(error.status, False))
         elif own is SENDING:
@@ -267,8 +241,8 @@ class Http1Connection:
         return (Gone(stream, error.reason, error.kind),)
 
     def _stop(self, abrupt: bool = False) -> None:
-        self._peer = PEER[self._peer][STOP]
-        self._own = OWN[self._own][STOP]
+        self._peer = PEER[self._peer][On.STOP]
+        self._own = OWN[self._own][On.STOP]
         self._inbox.clear()
         self.held = self.reading = False
         self.waiting = Waiting.NOTHING
@@ -277,63 +251,48 @@ class Http1Connection:
 
     # -- writing ---------------------------------------------------------------------------------------
 
-    def _served(self) -> Head:
-        assert self._head is not None
-        return self._head
-
     def _uploaded(self) -> Upload:
         assert self._upload is not None
         return self._upload
 
-    def _outline_of(self) -> int:
-        head = self._served()
-        return (OLD if head.http_version == "1.0" else 0) | (HEADLESS if head.method == "HEAD" else 0)
-
-    def _serves(self, stream: int, wanted: str, mistake: str) -> bool:
-        """This stream is the one in service, in the state that an action needs; a gone one is no mistake."""
-        if stream != self._stream or self.closing:
-            return False
-        if self._own is not wanted:
+    def _misplaced(self, stream: int, mistake: str) -> None:
+        """An action in a state that has no place for it: a mistake, unless its stream is gone."""
+        if stream == self._stream and not self.closing:
             raise ResponseError(mistake)
-        return True
 
     def inform(self, stream: int, status: int, headers: Headers = ()) -> None:
         """Send an interim response; nothing on HTTP/1.0. Raises `ResponseError` for a bad field or after `start`."""
         block = self._renderer.interim(status, headers)
-        if (
-            self._serves(stream, OWED, "an interim response after the final head")
-            and not self._outline_of() & OLD
-        ):
+        if stream != self._stream or self._own is not OWED:
+            self._misplaced(stream, "an interim response after the final head")
+        elif not outline_of(self._head) & OLD:
             self._outbox.put(block)
 
     def start(
         self, stream: int, status: int, headers: Headers, *, length: int | None = None, reason: bytes = b""
     ) -> None:
         """Send the final head. Raises `ResponseError`: then nothing was sent, and another may be tried."""
-        if (stream != self._stream or self._own is not OWED) and not self._serves(
-            stream, OWED, "a second head for one request"
-        ):
+        if stream != self._stream or self._own is not OWED:
+            self._misplaced(stream, "a second head for one request")
             return
         if self._peer is BODY and self._uploaded().due:
             # Whether the body comes now is for the client to choose, so its end cannot be told from a request.
             self._keep = False
-        outline = self._outline_of()
+        outline = outline_of(self._head)
         if self._keep:
             outline |= KEEP
         answer = self._renderer.answer(status, reason, headers, length, outline)
-        self._own = _AFTER_START
+        self._own, self._keep = _AFTER_START, answer.keep
         self._outbox.begin(answer)
-        self._keep = answer.keep
 
     def data(self, stream: int, block: bytes) -> None:
         """Send octets of the body, cut to Content-Length. Raises `ResponseError` before `start`."""
-        if stream != self._stream or self._own is not SENDING:
-            if stream == self._stream and self._own is TUNNEL:
-                self._outbox.put(bytes(block))
-                return
-            if not self._serves(stream, SENDING, "a body without a head, or after its end"):
-                return
-        self._outbox.write(block)
+        if stream == self._stream and self._own is SENDING:
+            self._outbox.write(block)
+        elif stream == self._stream and self._own is TUNNEL:
+            self._outbox.put(bytes(block))
+        else:
+            self._misplaced(stream, "a body without a head, or after its end")
 
     def overrun(self, stream: int) -> int:
         """Octets that `data` has cut since `start`."""
@@ -341,23 +300,22 @@ class Http1Connection:
 
     def end(self, stream: int, trailers: Headers = ()) -> None:
         """The answer is complete. Raises `ResponseError` before `start` and for a bad trailer."""
-        if stream == self._stream and self._own is TUNNEL:
-            self._stop()
-            return
-        if (stream != self._stream or self._own is not SENDING) and not self._serves(
-            stream, SENDING, "the end of an answer without a head"
-        ):
+        if stream != self._stream or self._own is not SENDING:
+            if self._own is TUNNEL and stream == self._stream:
+                self._stop()
+            else:
+                self._misplaced(stream, "the end of an answer without a head")
             return
         section = b""
         if trailers:
             section = self._renderer.trailers(trailers)
-            if not self._served().trailers_welcome:
+            if not self._head.trailers_welcome:
                 section = b""
         if not self._outbox.finish(section):
             # Shorter than its Content-Length: only the end of the connection can tell the client.
             self._stop(abrupt=True)
             return
-        self._own = OWN[SENDING][END]
+        self._own = OWN[SENDING][On.END]
         if self._peer is DONE:
             self._next()
         else:
@@ -375,12 +333,12 @@ class Http1Connection:
         if not self._keep:
             self._stop()
             return
-        self._peer = PEER[DONE][NEXT]
-        self._own = OWN[DONE][NEXT]
+        self._peer = PEER[DONE][On.NEXT]
+        self._own = OWN[DONE][On.NEXT]
         self.reading = not self._eof
         self.waiting = Waiting.IDLE
         if self._inbox:
-            self._peer = PEER[IDLE][BYTES]
+            self._peer = PEER[IDLE][On.BYTES]
             self.waiting = Waiting.HEAD
             self.held = True
 
@@ -417,20 +375,22 @@ class Http1Connection:
 
     def tunnel(self, stream: int, headers: Headers) -> None:
         """Accept the upgrade that the head asked for. Raises `ResponseError` when it asked for none."""
-        if not self._serves(stream, OWED, "an upgrade after the final head"):
+        if stream != self._stream or self._own is not OWED:
+            self._misplaced(stream, "an upgrade after the final head")
             return
-        head = self._served()
+        head = self._head
         if not head.upgrade:
             raise ResponseError("an upgrade that the client did not ask for")
         self._outbox.put(self._renderer.switch(head.upgrade, headers))
-        self._peer = PEER[DONE][SWITCH]
-        self._own = OWN[OWED][SWITCH]
+        self._peer = PEER[DONE][On.SWITCH]
+        self._own = OWN[OWED][On.SWITCH]
         self.waiting = Waiting.NOTHING
         self.reading = not self._eof
         self.held = bool(self._inbox)
 
     def drain(self) -> None:
-        """Let the answer in service, or the next one, be the last."""
+        """Let the answer in service be the last. An idle connection stays open for one more request (its driver
+        decides how long): its client may have sent one already."""
         self._lasting = False
         if self._own is OWED:
             self._keep = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from hostler.http import Headers, ResponseError
+from hostler.http import Head, Headers, ResponseError
 from hostler.http._date import DateLine
 from hostler.http._response import REASONS, Examined, ResponsePolicy, has_no_body
 
@@ -31,6 +31,11 @@ GATEWAY: Final = 8
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _METHODS: Final = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+
+
+def outline_of(head: Head) -> int:
+    """OLD and HEADLESS, as they hold for a request."""
+    return (OLD if head.http_version == "1.0" else 0) | (HEADLESS if head.method == "HEAD" else 0)
 
 
 class Answer:

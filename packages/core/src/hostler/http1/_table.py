@@ -37,33 +37,37 @@ OWED: Final = "OWED"
 SENDING: Final = "SENDING"
 MUTE: Final = "MUTE"
 
-# What happens.
-BYTES: Final = "BYTES"
-BARE: Final = "BARE"
-LADEN: Final = "LADEN"
-REQUEST: Final = "REQUEST"
-START: Final = "START"
-END: Final = "END"
-SWITCH: Final = "SWITCH"
-NEXT: Final = "NEXT"
-STOP: Final = "STOP"
+
+class On:
+    """What happens."""
+
+    BYTES: Final = "BYTES"
+    BARE: Final = "BARE"
+    LADEN: Final = "LADEN"
+    REQUEST: Final = "REQUEST"
+    START: Final = "START"
+    END: Final = "END"
+    SWITCH: Final = "SWITCH"
+    NEXT: Final = "NEXT"
+    STOP: Final = "STOP"
+
 
 PEER: Final[Mapping[str, Mapping[str, str]]] = {
-    IDLE: {BYTES: HEAD, BARE: DONE, LADEN: BODY, STOP: DEAF},
-    HEAD: {BARE: DONE, LADEN: BODY, STOP: DEAF},
-    BODY: {END: DONE, STOP: DEAF},
-    DONE: {NEXT: IDLE, SWITCH: TUNNEL, STOP: DEAF},
-    TUNNEL: {STOP: DEAF},
-    DEAF: {STOP: DEAF},
+    IDLE: {On.BYTES: HEAD, On.BARE: DONE, On.LADEN: BODY, On.STOP: DEAF},
+    HEAD: {On.BARE: DONE, On.LADEN: BODY, On.STOP: DEAF},
+    BODY: {On.END: DONE, On.STOP: DEAF},
+    DONE: {On.NEXT: IDLE, On.SWITCH: TUNNEL, On.STOP: DEAF},
+    TUNNEL: {On.STOP: DEAF},
+    DEAF: {On.STOP: DEAF},
 }
 """State of the reading side -> what happens -> its next state."""
 
 OWN: Final[Mapping[str, Mapping[str, str]]] = {
-    IDLE: {REQUEST: OWED, STOP: MUTE},
-    OWED: {START: SENDING, SWITCH: TUNNEL, STOP: MUTE},
-    SENDING: {END: DONE, STOP: MUTE},
-    DONE: {NEXT: IDLE, STOP: MUTE},
-    TUNNEL: {STOP: MUTE},
-    MUTE: {STOP: MUTE},
+    IDLE: {On.REQUEST: OWED, On.STOP: MUTE},
+    OWED: {On.START: SENDING, On.SWITCH: TUNNEL, On.STOP: MUTE},
+    SENDING: {On.END: DONE, On.STOP: MUTE},
+    DONE: {On.NEXT: IDLE, On.STOP: MUTE},
+    TUNNEL: {On.STOP: MUTE},
+    MUTE: {On.STOP: MUTE},
 }
 """State of the writing side -> what happens -> its next state."""
