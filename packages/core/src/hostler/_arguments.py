@@ -46,10 +46,16 @@ def parse(arguments: Sequence[str], names: Names, prog: str, variable: str = "")
 
     Raises `UsageError`; prints and exits for `--help` and `--version`.
     """
+    names.include(worker(arguments))
     wanted = _wants_plugins(arguments, names)
     parser, settings = build(names, prog, plugins=wanted)
-    _check_flags(arguments, names, settings)
-    namespace = parser.parse_args(list(arguments))
+    try:
+        _check_flags(arguments, names, settings)
+        namespace = parser.parse_args(list(arguments))
+    except UsageError as error:
+        if variable:
+            raise UsageError(f"{variable}: {error}") from None
+        raise
     given: dict[str, Given] = {}
     for full, value, flag in getattr(namespace, "taken", ()):
         name = settings[full]
@@ -66,6 +72,19 @@ def parse(arguments: Sequence[str], names: Names, prog: str, variable: str = "")
         name = settings["wsgi_app"]
         given["wsgi_app"] = Given(name, namespace.application, origin, namespace.application)
     return list(given.values())
+
+
+def worker(arguments: Sequence[str]) -> str:
+    """The worker that the arguments name, looked up before they are parsed: its settings may be among them."""
+    found = ""
+    for index, argument in enumerate(arguments):
+        if argument in ("-k", "--worker-class"):
+            found = "".join(arguments[index + 1 : index + 2])
+        elif argument.startswith("--worker-class="):
+            found = argument.partition("=")[2]
+        elif argument.startswith("-k"):
+            found = argument[2:]
+    return found
 
 
 def build(names: Names, prog: str, *, plugins: bool) -> tuple[argparse.ArgumentParser, dict[str, Name]]:

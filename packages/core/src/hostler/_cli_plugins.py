@@ -42,7 +42,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=prog,
-        usage="%(prog)s [--json] | %(prog)s new KIND NAME",
+        usage="%(prog)s [--json] | %(prog)s new KIND NAME [DIRECTORY]",
         description="List the installed plugins, or write the skeleton of a new one.",
         allow_abbrev=False,
     )
@@ -85,10 +85,12 @@ def _table(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _new(words: Sequence[str]) -> int:
-    if len(words) != 2:
-        raise UsageError("new takes a kind (worker, protocol, service, logger, reloader) and a name")
+    if len(words) not in (2, 3):
+        raise UsageError("new takes a kind (worker, protocol or service), a name and perhaps a directory")
     if importlib.util.find_spec(TESTKIT) is None:
         raise HostlerError(
             f"skeletons are part of the testkit: {sys.executable} -m pip install hostler-testkit"
         )
-    return subprocess.run([sys.executable, "-m", TESTKIT, "new", *words], check=False).returncode
+    # In a process of its own: the kit brings pytest, which nothing else of this command needs.
+    code = f"import sys; from {TESTKIT}.command import main; sys.exit(main())"
+    return subprocess.run([sys.executable, "-c", code, "new", *words], check=False).returncode

@@ -107,6 +107,7 @@ def _build(start: Start, registry: Registry | None) -> Configuration:
         values[one.name] = one.converted()
         origins[one.name.full], written[one.name.full] = one.origin, one
     settings = _settings(values, start.directory)
+    _check_files(settings, origins, start.directory)
     registry.disable(settings.disabled_plugins)
     _search(settings, start.directory)
     if _resolve_hooks(values, written):
@@ -142,6 +143,15 @@ def _settings(values: Mapping[Name, Any], directory: str) -> Settings:
         if not os.path.isdir(fields["chdir"]):
             raise ConfigError(f"chdir: there is no directory {fields['chdir']!r}")
     return Settings(**fields)
+
+
+def _check_files(settings: Settings, origins: Mapping[str, Origin], directory: str) -> None:
+    for one in ("certfile", "keyfile", "ca_certs"):
+        path = getattr(settings, one)
+        if path and not os.path.isfile(os.path.join(settings.chdir or directory, path)):
+            raise ConfigError(f"{origins[one].where}: {one}: there is no file {path!r}")
+    if settings.keyfile and not settings.certfile and settings.ssl_context is None:
+        raise ConfigError(f"{origins['keyfile'].where}: keyfile is set but certfile is not: TLS needs both")
 
 
 def _search(settings: Settings, directory: str) -> None:
@@ -236,7 +246,12 @@ class _Choice:
         return make(plugin.settings, mine, plugin.name)
 
     def _wants(self, plugin: ServiceType | LoggerType) -> bool:
-        return bool(plugin.wanted(self._settings_of(plugin) if plugin.settings is not None else None))
+        try:
+            own = self._settings_of(plugin) if plugin.settings is not None else None
+        except PluginError as error:
+            self._registry.warn(f"not used: {error}")
+            return False
+        return bool(plugin.wanted(own))
 
     def _worker(self) -> WorkerType:
         settings = self._settings
@@ -340,10 +355,3 @@ class _Choice:
             self.warnings.append("proxy_allow_ips has no effect: proxy_protocol is off")
         if "*" in settings.forwarded_allow_ips:
             self.warnings.append("forwarded_allow_ips has *: every client can choose its address and scheme")
-        for one in ("certfile", "keyfile", "ca_certs"):
-            path = getattr(settings, one)
-            if path and not os.path.isfile(os.path.join(settings.chdir or "", path)):
-                where = given[one].where
-                raise ConfigError(f"{where}: {one}: there is no file {path!r}")
-        if settings.keyfile and not settings.certfile and settings.ssl_context is None:
-            raise ConfigError("keyfile is set but certfile is not: TLS needs both")

@@ -6,6 +6,7 @@ two plugins cannot meet. Plugins' values are loaded only when a name is not the 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 from hostler._known import OFFICIAL, STARTS, owner
 from hostler._nearest import nearest
 from hostler._plugins import KINDS, Registry, install
-from hostler._values import Plugin
+from hostler._values import Plugin, WorkerType
 from hostler.errors import ConfigError, PluginError
 from hostler.settings import Declaration, Settings, declarations
 
@@ -124,6 +125,15 @@ class Names:
         """Every name and alias, for a suggestion."""
         self._load()
         return tuple(self._core) + tuple(self._plugins)
+
+    def include(self, worker: str) -> None:
+        """Take in the settings of a worker that is given as `MODULE:ATTRIBUTE`, before they are looked up.
+
+        One that cannot be found now is left for `Registry.find`, which says why.
+        """
+        if ":" in worker and not worker.startswith("egg:"):
+            with contextlib.suppress(PluginError):
+                self.add(self.registry.find(WorkerType, worker))
 
     def add(self, plugin: Plugin) -> None:
         """Take in a plugin's settings (those of one chosen as `MODULE:ATTRIBUTE` come this way)."""

@@ -49,6 +49,8 @@ class Sources:
 
         Raises `ConfigError`, and `UsageError` for what the command line does wrong.
         """
+        self._add_directory()
+        self._names.include(self._environ.get("HOSTLER_WORKER_CLASS", ""))
         # First, for it may be a plain question (--help), and it may name the file.
         arguments = _arguments.parse(self._argv, self._names, self._prog)
         variables = [*self._variables(), *self._command_variables()]
@@ -125,7 +127,6 @@ class Sources:
             return self._default_file()
         text = str(config.converted())
         if text.startswith("python:"):
-            self._add_directory()
             module = text[len("python:") :]
             sys.modules.pop(module, None)  # a reload is to see what the module says now
             importlib.invalidate_caches()
@@ -166,7 +167,6 @@ class Sources:
         return self._of_python(self._run(path, written), written)
 
     def _run(self, path: str, written: str) -> Mapping[str, Any]:
-        self._add_directory()
         module = types.ModuleType("__config__")
         module.__file__ = path
         sys.modules[module.__name__] = module  # dataclasses and pickles of the file look for their module
@@ -179,12 +179,13 @@ class Sources:
         return module.__dict__
 
     def _add_directory(self) -> None:
-        """A Python file may import what lies in the working directory, as with gunicorn."""
+        """Files and plugins may import what lies in the working directory, as with gunicorn."""
         if self._directory not in sys.path:
             sys.path.insert(0, self._directory)
 
     def _of_python(self, values: Mapping[str, Any], written: str) -> list[Given]:
         given, others = [], []
+        self._names.include(str(values.get("worker_class", "")))
         for text, value in values.items():
             if text.startswith("_") or isinstance(value, types.ModuleType):
                 continue
@@ -226,6 +227,7 @@ class Sources:
         if os.path.basename(path) == "pyproject.toml":
             table = table.get("tool", {}).get("hostler", {})
             written = f"{written} [tool.hostler]"
+        self._names.include(str(table.get("worker_class", table.get("worker-class", ""))))
         given: list[Given] = []
         for key, value in table.items():
             text = key.replace("-", "_")

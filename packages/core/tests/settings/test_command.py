@@ -61,7 +61,15 @@ def test_version(run: Run) -> None:
 def test_help(run: Run) -> None:
     done = run("--help")
     assert done.returncode == 0
-    for text in ("--worker-class", "--bind", "-w INT", "Worker processes", "TLS", "%(h)s", "[default 30]"):
+    for text in (
+        "--worker-class",
+        "--bind",
+        "--workers INT",
+        "Worker processes",
+        "TLS",
+        "%(h)s",
+        "[default 30]",
+    ):
         assert text in done.stdout
     assert "on_starting" not in done.stdout
 

@@ -91,6 +91,62 @@ def test_a_plugins_flags(configure: Any) -> None:
     assert configure(*argv, "--no-fancy-mode", plugins=[POOLED]).own["pooled"] == PoolSettings(7, False)
 
 
+@pytest.mark.parametrize(
+    ("argv", "sources"),
+    [
+        (("-k", "plugins_of_a_test:worker", "--pooled-pool", "7"), {}),
+        (("-kplugins_of_a_test:worker", "--pooled-pool", "7"), {}),
+        (("--worker-class=plugins_of_a_test:worker",), {"environ": {"HOSTLER_POOLED_POOL": "7"}}),
+        ((), {"file": "worker_class = 'plugins_of_a_test:worker'\npooled_pool = 7"}),
+        ((), {"toml": "worker-class = 'plugins_of_a_test:worker'\n[pooled]\npool = 7"}),
+        ((), {"environ": {"HOSTLER_CMD_ARGS": "-k plugins_of_a_test:worker --pooled-pool 7"}}),
+        ((), {"environ": {"HOSTLER_WORKER_CLASS": "plugins_of_a_test:worker", "HOSTLER_POOLED_POOL": "7"}}),
+    ],
+)
+def test_a_worker_in_a_module(configure: Any, argv: tuple[str, ...], sources: dict[str, Any]) -> None:
+    """Not installed, only named by its path: its settings are known all the same."""
+    configuration = configure(*argv, **sources)
+    assert configuration.worker is VALUES["worker"]
+    assert configuration.own["pooled"].pool == 7
+
+
+@dataclass(frozen=True)
+class Clash:
+    workers: int = setting(1, kind=integer(), help="Clashes.", aliases=("workers",))
+
+
+@dataclass(frozen=True)
+class Needy:
+    pool: int = setting(kind=integer(), help="Has no default.")
+
+
+class Plain:
+    pool = 3
+
+
+@pytest.mark.parametrize(
+    ("cls", "words"),
+    [(Clash, "its setting 'workers' is one of the core"), (Needy, "pool"), (Plain, "not a dataclass")],
+)
+def test_settings_that_a_plugin_may_not_have(configure: Any, cls: type, words: str) -> None:
+    vars(sys.modules["plugins_of_a_test"])["bad"] = replace(VALUES["worker"], settings=cls)
+    with pytest.raises((ConfigError, PluginError)) as caught:
+        configure("-k", "plugins_of_a_test:bad")
+    assert words in str(caught.value)
+
+
+def test_two_plugins_of_one_name_with_settings(configure: Any) -> None:
+    vars(sys.modules["plugins_of_a_test"])["twin"] = replace(VALUES["logger"], name="pooled")
+    twin = entry("loggers", "twin")
+    configuration = configure("--pooled-pool", "7", plugins=[POOLED, twin])
+    assert any("two plugins are called 'pooled'" in line for line in configuration.warnings)
+    both = replace(VALUES["logger"], name="pooled", settings=PoolSettings, wanted=lambda own: own.pool > 7)
+    vars(sys.modules["plugins_of_a_test"])["twin"] = both
+    configuration = configure("-k", "pooled", "--pooled-pool", "8", plugins=[POOLED, twin])
+    assert (configuration.worker.name, configuration.logger.name) == ("pooled", "pooled")
+    assert configuration.own["pooled"].pool == 8
+
+
 def test_a_plugins_bad_values(configure: Any) -> None:
     with pytest.raises(ConfigError, match="--pooled-pool 70: must be at most 10"):
         configure("--pooled-pool", "70", plugins=[POOLED])
@@ -177,6 +233,7 @@ def test_a_worker_that_does_not_multiplex(configure: Any) -> None:
         (("-k", "gevent"), "pip install hostler-gevent"),
         (("--chdir", "/no/such/place"), "no directory"),
         (("--certfile", "none.pem"), "there is no file 'none.pem'"),
+        (("--keyfile", "/etc/passwd"), "certfile is not"),
         (("--reload", "--reload-engine", "kqueue"), "no reloader is named 'kqueue'"),
     ],
 )

@@ -349,5 +349,10 @@ def test_the_value_of_an_unknown_flag_is_not_taken_for_the_application(configure
     assert "--gevent-pool" in fails(configure, "--gevent-pool", "a:b", kind=UsageError)
 
 
+def test_mistakes_in_a_variable_with_arguments(configure: Any) -> None:
+    text = fails(configure, environ={"HOSTLER_CMD_ARGS": "--wrokers 3"}, kind=UsageError)
+    assert text == "HOSTLER_CMD_ARGS: --wrokers is no setting; did you mean --workers?"
+
+
 def test_quotes_that_do_not_close(configure: Any) -> None:
     assert "HOSTLER_CMD_ARGS" in fails(configure, environ={"HOSTLER_CMD_ARGS": "--name 'x"})
