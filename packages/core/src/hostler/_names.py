@@ -212,7 +212,7 @@ class Names:
             for plugin in plugins:
                 try:
                     self.add(plugin)
-                except PluginError as error:  # noqa: PERF203  # each is tried alone on purpose
+                except PluginError as error:
                     self.registry.warn(f"not used: {error}")
 
 

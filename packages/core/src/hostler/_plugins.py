@@ -179,7 +179,7 @@ class Registry:
         for name in self.names(kind):
             try:
                 yield self.find(kind, name)
-            except PluginError as error:  # noqa: PERF203  # each is tried alone on purpose
+            except PluginError as error:
                 self.warn(f"not used: {error}")
 
     def state(self, entry: Entry) -> str:
