@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from hostler.http import Limits, ProtocolError
 from hostler.http._grammar import LARGEST, TCHAR
-from hostler.http1._head_reader import HeadReader, LineScan
+from hostler.http1._scan import LineScan
 
 _EXTENSION = (
     rb"[ \t]*;[ \t]*[" + TCHAR + rb"]+"
@@ -55,6 +55,18 @@ class LengthBody:
         return data[:left], data[left:]
 
 
+class TrailerReader(Protocol):
+    """What reads trailer sections by the rules of heads."""
+
+    total: int
+
+    def trailers(self, section: bytes) -> Sequence[tuple[bytes, bytes]]:
+        """A section that ends in its empty line. Raises `ProtocolError`."""
+
+    def scan_trailers(self) -> LineScan:
+        """A look at a section that is not complete yet."""
+
+
 class ChunkedBody:
     """A body in chunks, with its trailers."""
 
@@ -71,7 +83,7 @@ class ChunkedBody:
         "trailers",
     )
 
-    def __init__(self, reader: HeadReader, limits: Limits) -> None:
+    def __init__(self, reader: TrailerReader, limits: Limits) -> None:
         self._reader = reader
         self._limits = limits
         self._state = _SIZE

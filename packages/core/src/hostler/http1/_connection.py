@@ -25,10 +25,9 @@ from hostler.http import (
     ResponseError,
     Waiting,
 )
-from hostler.http1._head_reader import HeadReader
-from hostler.http1._inbox import Inbox
+from hostler.http1._inbox import HeadSource, Inbox
 from hostler.http1._outbox import Outbox
-from hostler.http1._render import CONTINUE, HEADLESS, KEEP, OLD, outline_of
+from hostler.http1._render import CONTINUE, GATEWAY, HEADLESS, KEEP, OLD, Renderer, outline_of
 from hostler.http1._shared import Shared
 from hostler.http1._table import BODY, DEAF, DONE, HEAD, IDLE, OWED, OWN, PEER, SENDING, TUNNEL, On
 from hostler.http1._upload import Upload
@@ -49,7 +48,7 @@ def open_connection(opening: Opening) -> Http1Connection:
     shared = opening.shared.get("http1")
     if shared is None:
         shared = opening.shared["http1"] = Shared(opening)
-    return Http1Connection(opening, shared)
+    return Http1Connection(opening, shared.readers.of(opening.transport), shared.renderer)
 
 
 class Http1Connection:
@@ -57,16 +56,15 @@ class Http1Connection:
 
     multiplexed = False
 
-    def __init__(self, opening: Opening, shared: Shared) -> None:
-        self._reader: HeadReader = shared.readers.of(opening.transport)
-        self._known = self._reader.known
-        self._renderer = shared.renderer
+    def __init__(self, opening: Opening, reader: HeadSource, renderer: Renderer) -> None:
+        self._reader, self._renderer = reader, renderer
+        self._known = reader.known
         self._limits = opening.limits
         self._max_requests = opening.max_requests
         self._secure = opening.transport.secure
         self._lasting = opening.keepalive
         self._peer = self._own = IDLE
-        self._inbox = Inbox(self._reader)
+        self._inbox = Inbox(reader)
         self._outbox = Outbox()
         self._upload: Upload | None = None
         self._eof = False
@@ -112,7 +110,7 @@ class Http1Connection:
     def expire(self) -> Sequence[Event]:
         """The deadline of `waiting` has passed: 408 to a slow request, silence to an idle connection."""
         if self.waiting is Waiting.HEAD:
-            return self._refuse(ProtocolError(408, "header_timeout", "the head was not complete in time"))
+            return self._refuse(self._reader.late)
         if self.waiting is Waiting.BODY:
             return self._refuse(ProtocolError(408, "body_slow", "the body came too slowly"))
         if self.waiting is Waiting.NOTHING:
@@ -157,7 +155,7 @@ class Http1Connection:
             return (Request(self._stream, head, True),)
         self._peer = PEER[HEAD][On.LADEN]
         self._begin(entry)
-        upload = self._upload = Upload(head, self._reader, self._limits)
+        upload = self._upload = Upload(head, self._reader.body(head), self._limits.read_ahead)
         request = Request(self._stream, head, False)
         if not rest:
             self._wait_for_body(upload)
@@ -230,7 +228,9 @@ class Http1Connection:
     def _refuse(self, error: ProtocolError) -> Sequence[Event]:
         """Answer a peer's mistake if its answer has not begun, and parse nothing more."""
         own, stream, abrupt = self._own, None, False
-        if own is OWED:
+        if not error.status:
+            abrupt = True
+        elif own is OWED:
             stream = self._stream
             self._outbox.put(self._renderer.refusal(error.status, bool(outline_of(self._head) & HEADLESS)))
         elif own is IDLE:
@@ -265,7 +265,7 @@ class Http1Connection:
         block = self._renderer.interim(status, headers)
         if stream != self._stream or self._own is not OWED:
             self._misplaced(stream, "an interim response after the final head")
-        elif not outline_of(self._head) & OLD:
+        elif not (outline_of(self._head) | self._reader.outline) & (OLD | GATEWAY):
             self._outbox.put(block)
 
     def start(
@@ -278,7 +278,7 @@ class Http1Connection:
         if self._peer is BODY and self._uploaded().due:
             # Whether the body comes now is for the client to choose, so its end cannot be told from a request.
             self._keep = False
-        outline = outline_of(self._head)
+        outline = outline_of(self._head) | self._reader.outline
         if self._keep:
             outline |= KEEP
         answer = self._renderer.answer(status, reason, headers, length, outline)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from hostler.http import Head, Limits, Policy, ProtocolError, Transport
 from hostler.http._fields import FieldPolicy, Fields
 from hostler.http._trust import TrustList
+from hostler.http1._body import Body, ChunkedBody, LengthBody
 from hostler.http1._framing import make_head
 from hostler.http1._lines import LineParser, bad
+from hostler.http1._scan import LineScan
 
 _FOLDS = (b" ", b"\t")
 
@@ -24,7 +26,7 @@ _FOLDS = (b" ", b"\t")
 _Kept = TypeVar("_Kept")
 
 
-def _keep(kept: dict[bytes, _Kept], key: bytes, value: _Kept, limit: int) -> None:
+def keep(kept: dict[bytes, _Kept], key: bytes, value: _Kept, limit: int) -> None:
     """Remember; when there is no more room, forget the older half."""
     if len(kept) >= limit:
         for old in list(islice(kept, limit // 2)):
@@ -39,6 +41,8 @@ class HeadReader:
 
     KEPT = 256
     KEPT_SIZE = 4096
+    outline = 0
+    late = ProtocolError(408, "header_timeout", "the head was not complete in time")
 
     def __init__(self, limits: Limits, policy: Policy, fields: FieldPolicy, secure: bool) -> None:
         self._limits = limits
@@ -85,7 +89,7 @@ class HeadReader:
     def _compose(self, block: bytes, line: bytes, fields: Fields) -> tuple[Head, bool]:
         entry = make_head(self.lines.request_line(line), fields, self._limits, self._scheme)
         if len(block) <= self.KEPT_SIZE:
-            _keep(self.known, block, entry, self.KEPT)
+            keep(self.known, block, entry, self.KEPT)
         return entry
 
     def _read_fields(self, section: bytes) -> Fields:
@@ -95,8 +99,16 @@ class HeadReader:
             lines = self._unfold(lines)
         fields = self._fields.apply(self.lines.fields(lines))
         if len(section) <= self.KEPT_SIZE:
-            _keep(self._sections, section, fields, self.KEPT)
+            keep(self._sections, section, fields, self.KEPT)
         return fields
+
+    def begin(self) -> PiecedHead:
+        """A head that comes in pieces."""
+        return PiecedHead(self)
+
+    def body(self, head: Head) -> Body:
+        """The framing of this head's body."""
+        return ChunkedBody(self, self._limits) if head.chunked else LengthBody(head.length or 0)
 
     def scan(self) -> LineScan:
         """A look at a head that is not complete yet."""
@@ -127,66 +139,43 @@ class HeadReader:
         return [b" ".join(parts) for parts in unfolded]
 
 
-class LineScan:
-    """Looks at lines while their section is incomplete, each octet once. Raises what `read` would raise.
+_BLANKS: Final = 2
+"""Empty lines that may come before a request (RFC 9112 section 2.2 asks for at least one)."""
 
-    `first`: the section begins with a request line. `folding`: lines cannot be parsed one by one.
-    """
 
-    __slots__ = ("_count", "_first", "_folding", "_limit", "_lines", "_searched", "_start", "_total")
+class PiecedHead:
+    """One head that did not come in one piece, or has something before it."""
 
-    def __init__(self, lines: LineParser, total: int, fields: int, *, first: bool, folding: bool) -> None:
-        self._lines = lines
-        self._total = total
-        self._limit = fields or sys.maxsize
-        self._first = first
-        self._folding = folding
-        self._count = 0
-        self._start = 0
+    __slots__ = ("_blanks", "_reader", "_scan", "_searched")
+
+    def __init__(self, reader: HeadReader) -> None:
+        self._reader = reader
         self._searched = 0
+        self._blanks = 0
+        self._scan: LineScan | None = None
 
-    def look(self, buffer: bytearray) -> None:
-        """Check what has been added to the buffer since the last call."""
-        while True:
-            end = buffer.find(b"\n", self._searched)
-            if end < 0 or end >= self._total:
-                self._partial(buffer)
-                return
-            line = bytes(buffer[self._start : end])
-            if line[-1:] != b"\r":
-                self._lines.check_line(line + b"\n", self._first)
-            self._complete(line[:-1])
-            self._start = self._searched = end + 1
+    def take(self, buffer: bytearray) -> tuple[Head, bool] | None:
+        """The contract is `HeadScan`."""
+        if buffer.startswith(b"\r"):
+            self._skip_blanks(buffer)
+        end = buffer.find(b"\r\n\r\n", max(0, self._searched - 3)) + 4
+        if end < 4 or end > self._reader.total:
+            if buffer and buffer != b"\r":
+                if self._scan is None:
+                    self._scan = self._reader.scan()
+                self._scan.look(buffer)
+                self._searched = len(buffer)
+            return None
+        entry = self._reader.read(bytes(buffer[:end]))
+        del buffer[:end]
+        return entry
 
-    def _complete(self, line: bytes) -> None:
-        if self._first:
-            self._lines.request_line(line)
-            self._first = False
-            return
-        if self._folding:
-            self._lines.check_line(line, False)
-            return
-        self._count += 1
-        if self._count > self._limit:
-            self._lines.check_line(line, False)
-            raise ProtocolError(431, "too_many_fields", f"more than {self._limit} fields")
-        self._lines.field(line)
-
-    def _partial(self, buffer: bytearray) -> None:
-        start, end = self._start, min(len(buffer), self._total + 1)
-        if buffer[end - 1 : end] == b"\r":
-            end -= 1  # the next octet tells whether this CR is bare
-        limit = self._lines.line_limit if self._first else self._lines.field_limit
-        bare = buffer.find(b"\r", self._searched, end)
-        if bare >= 0 and bare - start <= limit:
-            raise bad("a line that does not end in CRLF")
-        if end - start > limit:
-            self._lines.check_line(bytes(buffer[start:end]), self._first)
-        if len(buffer) > self._total:
-            raise ProtocolError(
-                431, "headers_too_large", f"a header section of more than {self._total} octets"
-            )
-        self._searched = max(start, end)
+    def _skip_blanks(self, buffer: bytearray) -> None:
+        while buffer.startswith(b"\r\n"):
+            self._blanks += 1
+            if self._blanks > _BLANKS:
+                raise bad("empty lines where a request should be")
+            del buffer[:2]
 
 
 class Readers:

@@ -1,31 +1,57 @@
-"""What has been received and not been read yet: pieces of a head, requests sent ahead.
-
-Takes time linear in what it is fed, however it was split.
-"""
+"""What has been received and not been read yet: pieces of a head, requests sent ahead."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Protocol
 
-from hostler.http import Head
-from hostler.http1._head_reader import HeadReader, LineScan
-from hostler.http1._lines import bad
+from hostler.http import Head, ProtocolError
+from hostler.http1._body import Body
 
-_BLANKS: Final = 2
-"""Empty lines that may come before a request (RFC 9112 section 2.2 asks for at least one)."""
+
+class HeadSource(Protocol):
+    """Where the heads of a connection come from: HTTP/1's reader, or that of a gateway protocol."""
+
+    outline: int
+    """What every answer has in common: 0, or GATEWAY."""
+    late: ProtocolError
+    """What a head that is not complete in time deserves."""
+
+    @property
+    def known(self) -> dict[bytes, tuple[Head, bool]]:
+        """Exact bytes of a head -> the head, and whether its peer wants to keep the connection."""
+
+    def glance(self, data: bytes) -> tuple[tuple[Head, bool] | None, bytes]:
+        """The head that these bytes begin with, and what follows it; None when that takes a closer look.
+
+        Raises `ProtocolError`.
+        """
+
+    def begin(self) -> HeadScan:
+        """A closer look at one head."""
+
+    def body(self, head: Head) -> Body:
+        """The framing of this head's body."""
+
+
+class HeadScan(Protocol):
+    """Looks for one head at the beginning of a buffer that grows, each octet once."""
+
+    def take(self, buffer: bytearray) -> tuple[Head, bool] | None:
+        """Take the head out of the buffer; None while it is incomplete.
+
+        Raises `ProtocolError` as soon as what is there cannot become a head.
+        """
 
 
 class Inbox:
     """The bytes kept by one connection."""
 
-    __slots__ = ("_blanks", "_bytes", "_reader", "_scan", "_searched")
+    __slots__ = ("_bytes", "_reader", "_scan")
 
-    def __init__(self, reader: HeadReader) -> None:
+    def __init__(self, reader: HeadSource) -> None:
         self._reader = reader
         self._bytes = bytearray()
-        self._searched = 0
-        self._blanks = 0
-        self._scan: LineScan | None = None
+        self._scan: HeadScan | None = None
 
     def __len__(self) -> int:
         return len(self._bytes)
@@ -49,26 +75,9 @@ class Inbox:
 
         Raises `ProtocolError` as soon as what is there cannot become a head.
         """
-        buffer = self._bytes
-        if buffer.startswith(b"\r"):
-            self._skip_blanks()
-        end = buffer.find(b"\r\n\r\n", max(0, self._searched - 3)) + 4
-        if end < 4 or end > self._reader.total:
-            if buffer and buffer != b"\r":
-                if self._scan is None:
-                    self._scan = self._reader.scan()
-                self._scan.look(buffer)
-                self._searched = len(buffer)
-            return None
-        entry = self._reader.read(bytes(buffer[:end]))
-        del buffer[:end]
-        self._searched = self._blanks = 0
-        self._scan = None
+        if self._scan is None:
+            self._scan = self._reader.begin()
+        entry = self._scan.take(self._bytes)
+        if entry is not None:
+            self._scan = None
         return entry
-
-    def _skip_blanks(self) -> None:
-        while self._bytes.startswith(b"\r\n"):
-            self._blanks += 1
-            if self._blanks > _BLANKS:
-                raise bad("empty lines where a request should be")
-            del self._bytes[:2]

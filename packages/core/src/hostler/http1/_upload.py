@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from hostler.http import Head, Headers, Limits
-from hostler.http1._body import Body, ChunkedBody, LengthBody
-from hostler.http1._head_reader import HeadReader
+from hostler.http import Head, Headers
+from hostler.http1._body import Body
 
 _UNWANTED: Final = 65536
 """Octets of an unwanted body that are read after its answer, so that the connection can go on."""
 
 
 class Upload:
-    """One request's body."""
+    """One request's body. `room`: octets that the application may leave untaken before reading stops."""
 
     __slots__ = ("_body", "_room", "_told", "_unwanted", "due")
 
-    def __init__(self, head: Head, reader: HeadReader, limits: Limits) -> None:
-        self._body: Body = ChunkedBody(reader, limits) if head.chunked else LengthBody(head.length or 0)
-        self._room = limits.read_ahead
+    def __init__(self, head: Head, body: Body, room: int) -> None:
+        self._body = body
+        self._room = room
         self._told = 0
         self._unwanted = 0
         self.due = head.expects_continue

@@ -1,0 +1,146 @@
+"""Where the heads of a gateway connection come from: packets, each decoded into variables."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from hostler.gateway._variables import head_of
+from hostler.http import Connection, DateLine, FieldPolicy, Head, Opening, ProtocolError, TrustList
+from hostler.http1._body import Body, LengthBody
+from hostler.http1._connection import Http1Connection
+from hostler.http1._head_reader import keep
+from hostler.http1._render import GATEWAY, Renderer
+
+_KEPT: Final = 128
+_KEPT_SIZE: Final = 4096
+
+
+class PacketDecoder(Protocol):
+    """What a gateway protocol brings."""
+
+    kind: str
+    """The word for the log when a packet is malformed (`uwsgi_bad`)."""
+
+    def size(self, data: bytes | bytearray) -> int | None:
+        """Octets of the packet that begins here, its header included; None while that cannot be told.
+
+        Raises `ProtocolError` with status 0 for what is no packet: the connection is closed without an answer.
+        """
+
+    def variables(self, packet: bytes) -> dict[bytes, bytes]:
+        """The variables of a whole packet. Raises `ProtocolError` with status 0."""
+
+
+class PacketSource:
+    """Reads packets for all connections of one listener."""
+
+    __slots__ = ("_decoder", "_fields", "_kept", "_limits", "known", "late")
+
+    outline = GATEWAY
+
+    def __init__(self, decoder: PacketDecoder, opening: Opening, kept: bool) -> None:
+        self._decoder = decoder
+        self._kept = kept
+        self._limits = opening.limits
+        # What forwarding fields say is older than what the web server says itself, in its variables.
+        self._fields = FieldPolicy(opening.policy, False, TrustList(()))
+        self.late = ProtocolError(0, decoder.kind, "the packet was not complete in time")
+        self.known: dict[bytes, tuple[Head, bool]] = {}
+
+    def glance(self, data: bytes) -> tuple[tuple[Head, bool] | None, bytes]:
+        """The head of the packet that these bytes begin with, and what follows it; None when it is incomplete."""
+        size = self._decoder.size(data)
+        if size is None or size > len(data):
+            return None, data
+        return self.read(data[:size]), data[size:]
+
+    def read(self, packet: bytes) -> tuple[Head, bool]:
+        """The head of a whole packet. Raises `ProtocolError`."""
+        entry = self.known.get(packet)
+        if entry is None:
+            head = head_of(self._decoder.variables(packet), self._fields, self._limits)
+            entry = (head, self._kept)
+            if len(packet) <= _KEPT_SIZE:
+                keep(self.known, packet, entry, _KEPT)
+        return entry
+
+    def begin(self) -> PiecedPacket:
+        """A packet that comes in pieces."""
+        return PiecedPacket(self, self._decoder)
+
+    def body(self, head: Head) -> Body:
+        """A gateway has unframed the body and tells its length."""
+        return LengthBody(head.length or 0)
+
+
+class PiecedPacket:
+    """One packet that did not come in one piece."""
+
+    __slots__ = ("_decoder", "_source")
+
+    def __init__(self, source: PacketSource, decoder: PacketDecoder) -> None:
+        self._source = source
+        self._decoder = decoder
+
+    def take(self, buffer: bytearray) -> tuple[Head, bool] | None:
+        """The head of the packet, taken out of the buffer; None while it is incomplete."""
+        size = self._decoder.size(buffer)
+        if size is None or size > len(buffer):
+            return None
+        packet = bytes(buffer[:size])
+        del buffer[:size]
+        return self._source.read(packet)
+
+
+class GatewayOpener:
+    """Opens connections of one gateway protocol.
+
+    `kept`: the web server may send another packet after an answer of known length; otherwise every answer
+    ends its connection, which tells its end to web servers that wait for nothing else.
+    """
+
+    __slots__ = ("_decoder", "_name")
+
+    def __init__(self, name: str, decoder: PacketDecoder) -> None:
+        self._name = name
+        self._decoder = decoder
+
+    def open(self, opening: Opening, *, kept: bool = False) -> Connection:
+        """The connection for a socket just accepted; a peer that `gateway_allow` does not name gets nothing."""
+        shared = opening.shared.get(self._name)
+        if shared is None:
+            date = opening.shared.get("date") or DateLine()
+            shared = opening.shared[self._name] = (
+                PacketSource(self._decoder, opening, kept),
+                Renderer(opening.policy.server_header, date),
+                TrustList(opening.policy.gateway_allow),
+            )
+        source, renderer, trust = shared
+        if not trust.trusts(opening.transport):
+            source = Refusal(f"{self._name}_forbidden")
+        connection: Connection = Http1Connection(opening, source, renderer)
+        return connection
+
+
+class Refusal:
+    """The source of a peer that may not speak the protocol: whatever comes ends the connection."""
+
+    __slots__ = ("known", "late")
+
+    outline = GATEWAY
+
+    def __init__(self, kind: str) -> None:
+        self.late = ProtocolError(0, kind, "the peer may not speak this protocol")
+        self.known: dict[bytes, tuple[Head, bool]] = {}
+
+    def glance(self, data: bytes) -> tuple[tuple[Head, bool] | None, bytes]:
+        """Refuse."""
+        raise self.late
+
+    def begin(self) -> PiecedPacket:
+        """Refuse."""
+        raise self.late
+
+    def body(self, head: Head) -> Body:
+        """Refuse."""
+        raise self.late
