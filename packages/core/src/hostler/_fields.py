@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import grp
 import inspect
+import os
 import pwd
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -188,6 +189,8 @@ boolean = Kind("BOOL", _boolean, "switch", ("true", "false"))
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if not isinstance(value, str):
         raise Invalid("must be text")
     return value.strip()

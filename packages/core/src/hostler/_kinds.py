@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hostler._fields import Invalid, Kind, choice, texts, words
+from hostler._fields import Invalid, Kind, choice, integer, texts, words
 
 _LEVELS = {"warn": "warning", "fatal": "critical"}
 _log_level = choice("debug", "info", "warning", "error", "critical")
@@ -23,6 +23,18 @@ def _level(value: Any) -> str:
 
 
 log_level = Kind("LEVEL", _level, allowed=_log_level.allowed)
+
+
+LARGEST_COUNT = 32768
+_count = integer(0, LARGEST_COUNT)
+
+
+def _field_count(value: Any) -> int:
+    return int(_count.convert(value)) or LARGEST_COUNT
+
+
+field_count = Kind("INT", _field_count)
+"""How many fields a head may have; 0 is the most there can be, as with gunicorn."""
 
 
 def _network(text: str) -> str:

@@ -21,6 +21,7 @@ from hostler._known import STARTS, owner
 from hostler._names import Name, Names
 from hostler._nearest import nearest
 from hostler.errors import ConfigError
+from hostler.settings import Invalid
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -207,7 +208,7 @@ class Sources:
         names = (*self._names.core(), *self._names.loaded())
         hooks = [n.full for n in names if n.declaration.kind.name == "CALLABLE"]
         near = nearest(text, hooks) if function else self._names.suggestion(text)
-        if near and near not in set_here:
+        if near and near not in set_here and self._fits(near, value):
             raise ConfigError(
                 f"{written}: {text} is no setting; did you mean {near}? (A name of your own can begin with _)"
             )
@@ -217,6 +218,17 @@ class Sources:
             raise ConfigError(f"{written}: {self._names.unknown(text)}")
         elif function and text.startswith(HOOK_BEGINNINGS) and value.__module__ == "__config__":
             self.warnings.append(f"{written}: {text} is not a hook and is never called")
+
+    def _fits(self, near: str, value: Any) -> bool:
+        """The value may have been meant for that setting; `log_config = {…}` was not for a file's name."""
+        name = self._names.get(near)
+        if name is None or isinstance(value, (str, int, float)):
+            return name is not None
+        try:
+            name.declaration.kind.convert(value)
+        except Invalid:
+            return False
+        return True
 
     def _of_toml(self, path: str, written: str) -> list[Given]:
         try:

@@ -37,6 +37,7 @@ from hostler._fields import (
 from hostler._kinds import (
     assignments,
     certificate_demand,
+    field_count,
     headers,
     log_level,
     networks,
@@ -238,8 +239,8 @@ class Settings:
         help="Octets of a request line; 0: as `limit_request_head`. Longer ones are answered with 414.",
     )  # fmt: skip
     limit_request_fields: int = setting(
-        100, kind=integer(1, 32768), section=SECURITY,
-        help="Header fields of a request. More are answered with 431.",
+        100, kind=field_count, section=SECURITY,
+        help="Header fields of a request, at most 32768; 0 is 32768. More are answered with 431.",
     )  # fmt: skip
     limit_request_field_size: int = setting(
         8190, kind=size(), section=SECURITY,

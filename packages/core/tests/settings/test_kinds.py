@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,7 +37,9 @@ KINDS = [(name, one.kind) for name, one in declarations(Settings).items()]
         (_fields.user, "0", 0),
         (_fields.user, "root", 0),
         (_fields.group, 0, 0),
+        (_fields.text, Path("/run/x"), "/run/x"),
         (_kinds.log_level, "WARN", "warning"),
+        (_kinds.field_count, 0, 32768),
         (_kinds.networks, "10.0.0.0/8, ::1, unix, *", ("10.0.0.0/8", "::1", "unix", "*")),
         (_kinds.proxy_mode, True, "auto"),
         (_kinds.proxy_mode, False, "off"),

@@ -167,7 +167,11 @@ keepalive_str = os.getenv("KEEP_ALIVE", "5")
 env = os.environ.get("ENV", "production")
 name = "myapp"
 
+log_config = {"version": 1}
+groups = ["a", "b"]
+
 loglevel = use_loglevel
+logconfig_dict = log_config
 workers = max(int(workers_per_core * cores), 2)
 bind = use_bind
 errorlog = use_errorlog
