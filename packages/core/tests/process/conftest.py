@@ -20,7 +20,7 @@ import pytest
 
 PATIENCE = 30.0
 
-APPLICATION = '''
+APPLICATION = """
 import os, time
 def application(environ, start_response):
     path = environ["PATH_INFO"]
@@ -32,7 +32,7 @@ def application(environ, start_response):
     body = str(os.getpid()).encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
-'''
+"""
 
 
 def until(done: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
@@ -76,13 +76,32 @@ class Server:
 
     def launch(self, *arguments: str, **options: Any) -> Server:
         """Start it without waiting."""
+        return self.execute(["-m", "hostler", "-c", str(self.directory / "conf.py"), *arguments], **options)
+
+    def launch_activated(self, descriptors: list[int]) -> Server:
+        """Start it as systemd does: with these sockets as descriptors 3, 4, … and its own pid in LISTEN_PID."""
+        wrapper = (
+            "import os, sys\n"
+            "passed = [os.dup2(int(text), 100 + i) for i, text in enumerate(sys.argv[2:])]\n"
+            "for i, number in enumerate(passed):\n"
+            "    os.dup2(number, 3 + i, inheritable=True)\n"
+            "os.environ['LISTEN_PID'] = str(os.getpid())\n"
+            "os.execv(sys.executable, [sys.executable, '-m', 'hostler', '-c', sys.argv[1]])\n"
+        )
+        words = ["-c", wrapper, str(self.directory / "conf.py"), *(str(number) for number in descriptors)]
+        return self.execute(words, pass_fds=descriptors)
+
+    def execute(self, words: list[str], **options: Any) -> Server:
+        """Run Python with these words as the server."""
         self.configure()
-        environment = {k: v for k, v in os.environ.items() if k not in ("WEB_CONCURRENCY", "HOSTLER_CMD_ARGS")}
+        environment = {
+            k: v for k, v in os.environ.items() if k not in ("WEB_CONCURRENCY", "HOSTLER_CMD_ARGS")
+        }
         # Only the core is under test: a plugin that is half installed must not add its warnings.
         environment |= {"HOSTLER_DISABLE_PLUGINS": "*", **self.environment}
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "hostler", "-c", str(self.directory / "conf.py"), *arguments],
+                [sys.executable, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -204,7 +223,9 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    listing = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    listing = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     return bool(listing.stdout.strip()) and not listing.stdout.startswith("Z")
 
 

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-HOOKS = '''
+HOOKS = """
 import os
 def _note(text, *more):
     with open(os.path.join(os.path.dirname(__file__), "hooks"), "a") as file:
@@ -28,7 +28,7 @@ def child_exit(server, worker): _note("child_exit", _server(server), worker.age)
 def worker_exit(server, worker): _note("worker_exit", worker.pid == os.getpid())
 def nworkers_changed(server, new, old): _note("nworkers_changed", new, old)
 def on_exit(server): _note("on_exit", _server(server))
-'''
+"""
 
 
 def test_every_hook_at_its_moment(server: Any, wait_until: Callable[..., Any]) -> None:

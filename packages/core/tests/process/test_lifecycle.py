@@ -98,7 +98,9 @@ def test_ttin_and_ttou(server: Any) -> None:
     assert server.get()
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH])
+@pytest.mark.parametrize(
+    "number", [signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH]
+)
 def test_arbiters_signals_do_not_harm_workers(server: Any, number: int) -> None:
     """`pkill -HUP hostler` reaches workers too."""
     server.start()

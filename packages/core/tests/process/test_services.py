@@ -1,0 +1,176 @@
+"""Services: started before the workers, supervised like them, stopped after them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+MODULE = """
+import os, select, socket, time
+from dataclasses import dataclass
+from hostler.plugin import Bound, ServiceType
+from hostler.settings import seconds, setting, text
+
+HERE = os.path.dirname(__file__)
+
+def note(*words):
+    with open(os.path.join(HERE, "notes"), "a") as file:
+        file.write(" ".join(str(word) for word in words) + "\\n")
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    mode: str = setting("", kind=text, help="what to do")
+    colour: str = setting("red", kind=text, help="what to say")
+    patience: float = setting(30.0, kind=seconds(), help="to stop")
+
+def bind(settings, setup):
+    directory = setup.runtime_directory()
+    note("bind", os.getpid(), oct(os.stat(directory).st_mode & 0o777))
+    one, two = socket.socketpair()
+    return Bound({"open": one.detach(), "shut": two.detach()}, hidden=("shut",), values={"directory": directory})
+
+def join(settings, bound):
+    def opened(name):
+        try:
+            os.fstat(bound.descriptors[name])
+            return True
+        except OSError:
+            return False
+    note("join", opened("open"), opened("shut"))
+
+def serve(ctx, settings):
+    note("serve", os.getpid(), settings.colour, *(os.fstat(ctx.bound.descriptors[n]).st_ino for n in ("open", "shut")))
+    if settings.mode == "crash":
+        raise RuntimeError("as asked")
+    if settings.mode == "slow":
+        time.sleep(0.5)
+    note("ready")
+    ctx.ready("colour " + settings.colour)
+    while not ctx.stopping:
+        ctx.beat()
+        if select.select([ctx.wakeup], [], [], 0.5)[0]:
+            ctx.turn()
+        if ctx.reloading:
+            ctx.reloading = False
+            settings = ctx.reread()
+            ctx.report("colour " + settings.colour)
+        if settings.mode == "hang" and os.path.exists(os.path.join(HERE, "hang")):
+            while True: time.sleep(1)
+    while settings.mode == "stubborn":
+        time.sleep(1)
+    note("stopped", ctx.stopping)
+
+service = ServiceType(
+    name="paint", serve="paint_service:serve", settings=Settings, bind="paint_service:bind",
+    join="paint_service:join", wanted=lambda settings: True, stop_timeout="patience",
+)
+"""
+
+
+@pytest.fixture
+def painted(server: Any) -> Any:
+    """A server for which the service `paint` is installed; its notes are in the server's directory."""
+    site = server.directory / "site"
+    information = site / "paint_service-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: paint-service\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[hostler.services]\npaint = paint_service:service\n")
+    (site / "paint_service.py").write_text(MODULE)
+    server.environment = {"PYTHONPATH": str(site), "HOSTLER_DISABLE_PLUGINS": "dirty,hostler-dirty"}
+
+    def notes() -> list[list[str]]:
+        path = site / "notes"
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    server.notes = notes
+    server.site = site
+    return server
+
+
+def service_of(server: Any) -> dict[str, Any]:
+    found = server.status().get("services") or [{}]
+    return dict(found[0])
+
+
+def test_order_and_descriptors(painted: Any) -> None:
+    """Bound in the arbiter, ready before any worker is forked, stopped after the last; hidden means hidden."""
+    painted.configure(paint_mode="slow", workers=2).start()
+    painted.settled(2)
+    assert [words[0] for words in painted.notes()] == ["bind", "serve", "ready", "join", "join"]
+    assert painted.notes()[0][1:] == [str(painted.pid), "0o700"]
+    assert painted.notes()[3][1:] == ["True", "False"]
+    assert service_of(painted)["status"] == "colour red"
+    assert painted.stop() == 0
+    assert painted.notes()[-1] == ["stopped", "graceful"]
+    log = painted.log()
+    assert log.rindex("worker=") < log.rindex("service=paint")
+
+
+def test_restart_keeps_descriptors(painted: Any, wait_until: Callable[..., Any]) -> None:
+    """Killed, it comes back with the same sockets; the workers stay."""
+    painted.start()
+    workers = painted.settled(1)
+    before = service_of(painted)["pid"]
+    os.kill(before, signal.SIGKILL)
+    wait_until(
+        lambda: (now := service_of(painted)).get("pid") != before and now.get("state") == "ready",
+        "another life",
+    )
+    lives = [words for words in painted.notes() if words[0] == "serve"]
+    assert len(lives) == 2
+    assert lives[0][3:] == lives[1][3:]
+    assert painted.settled(1) == workers
+    assert [words[0] for words in painted.notes()].count("bind") == 1
+
+
+def test_reload_is_passed_on(painted: Any, wait_until: Callable[..., Any]) -> None:
+    """HUP reaches it, and it can read its settings anew."""
+    painted.start()
+    pid = service_of(painted)["pid"]
+    painted.configure(paint_colour="blue")
+    painted.send(signal.SIGHUP)
+    wait_until(lambda: service_of(painted).get("status") == "colour blue", lambda: painted.log())
+    assert service_of(painted)["pid"] == pid
+
+
+def test_service_that_never_starts_ends_the_first_start(painted: Any) -> None:
+    """After some attempts, with one line."""
+    painted.configure(paint_mode="crash").launch()
+    assert painted.wait() == 3
+    assert "the service paint" in painted.log().strip().splitlines()[-1]
+    assert "gen=1" not in painted.log(), "a worker was started"
+
+
+def test_hanging_service_is_replaced(painted: Any, wait_until: Callable[..., Any]) -> None:
+    """It beats, so it is watched."""
+    painted.configure(paint_mode="hang", timeout=1).start()
+    before = service_of(painted)["pid"]
+    (painted.site / "hang").touch()
+    painted.logged(f"service=paint pid={before} gave no sign of life in time")
+    (painted.site / "hang").unlink()
+    wait_until(
+        lambda: (now := service_of(painted)).get("pid") != before and now.get("state") == "ready",
+        "another life",
+    )
+
+
+def test_stop_budget(painted: Any) -> None:
+    """A service that does not stop is killed after its own time."""
+    painted.configure(paint_mode="stubborn", paint_patience=0.5).start()
+    assert painted.stop() == 0
+    assert "did not end in time: killed" in painted.log()
+
+
+def test_orphaned_service_ends(
+    painted: Any, is_alive: Callable[[int], bool], wait_until: Callable[..., Any]
+) -> None:
+    """Without an arbiter it stops."""
+    painted.start()
+    pid = service_of(painted)["pid"]
+    painted.send(signal.SIGKILL)
+    painted.wait()
+    wait_until(lambda: not is_alive(pid), "the end of the service")
