@@ -83,6 +83,7 @@ class Caller:
     async def _gone(self) -> None:
         the_plan, wire = self.plan, self.wire
         if wire is None:
+            the_plan.renewed = True
             if self._hub.closed:
                 self._hub = await HUBS.get(the_plan.deadline)
             return

@@ -106,6 +106,7 @@ class Caller:
         """The other side closed: decide whether the call is tried again."""
         the_plan, channel = self.plan, self.channel
         if channel is None:  # the arbiter, and with it the whole line
+            the_plan.renewed = True
             if self._line.closed:
                 self._line = PILE.fresh(the_plan.deadline)
             return

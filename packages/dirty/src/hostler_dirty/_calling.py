@@ -80,6 +80,8 @@ class Plan:
     idempotent: bool
     batched: bool
     attempt: int = 1
+    renewed: bool = False
+    """The arbiter died while the call waited."""
     feed: Any = None
     timeout: float = 0.0
 
@@ -110,7 +112,7 @@ class Plan:
                 forgotten,
             )
         )
-        flags = _wire.REPEATED if self.attempt > 1 else 0
+        flags = _wire.REPEATED if self.attempt > 1 or self.renewed else 0
         return _wire.pack(_wire.LEASE, self.id, body, flags, self.priority, self.deadline)
 
 

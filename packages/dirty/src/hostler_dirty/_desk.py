@@ -91,6 +91,8 @@ class Desk:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._sockets: list[socket.socket] = []
+        self.booting = settings.boot == "wait"
+        """Until the first workers are ready callers wait: they are those of a former arbiter."""
         self.counts = {"granted": 0, "rejected": 0}
 
     # -- doors ------------------------------------------------------------------------------------------
@@ -191,7 +193,7 @@ class Desk:
         session.waiting.add(frame.call)
         ticket = Ticket(
             (session.id, frame.call), app, action, session.id, min(frame.priority, 7),
-            frame.deadline / 1e9, affinity, bool(frame.flags & _wire.REPEATED), patience, longest,
+            frame.deadline / 1e9, affinity, self.booting or bool(frame.flags & _wire.REPEATED), patience, longest,
         )  # fmt: skip
         self._carry_out(self.scheduler.ask(ticket, time.monotonic()))
 

@@ -92,6 +92,10 @@ class Executor:
         feed = None
         if frame.flags & FED:
             feed = channel.feed = Feeding(channel, call)
+            for early in channel.early:
+                if early.kind in (_wire.INPUT, _wire.INPUT_END) and early.call == frame.call:
+                    feed.put(early)
+        channel.early = []
         body, buffers = _payload.extract(frame, channel.window)
         pickled = None
         if frame.flags & PICKLED:

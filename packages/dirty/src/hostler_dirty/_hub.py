@@ -90,9 +90,9 @@ class Wire:
                 raise Gone from error
 
     def close(self) -> None:
-        if not self.gone:
+        if not self.gone and not self._loop.is_closed():
             self._loop.remove_reader(self.channel.sock.fileno())
-            self.gone = True
+        self.gone = True
         self.channel.close()
 
 
@@ -321,11 +321,9 @@ class Hub:
         for fd in self._fds:
             os.close(fd)
         # Calls that run go on: their channels lead to the workers, not to the arbiter.
-        for wires in self.kept.values():
-            for wire in wires:
-                self.wires.pop(wire.channel.id, None)
-                if not self._loop.is_closed():
-                    wire.close()
+        for wire in [wire for wire in self.wires.values() if not wire.busy]:
+            del self.wires[wire.channel.id]
+            wire.close()
         self.kept.clear()
 
 

@@ -152,8 +152,9 @@ class Runtime:
             self.drop(channel)
             return
         waiting = False
-        for frame in frames:
+        for position, frame in enumerate(frames):
             if frame.kind == _wire.CALL:
+                channel.early = frames[position + 1 :]
                 waiting = self.executor.begin(channel, frame, index, thread)
             elif frame.kind not in (_wire.CREDIT, _wire.INPUT, _wire.INPUT_END):
                 logger.warning("dirty worker %d: a caller was cut off: frame %d", self.slot, frame.kind)

@@ -41,6 +41,8 @@ class Served:
         self.watched = False
         self.dead = False
         self.feed: Feeding | None = None
+        self.early: list[Frame] = []
+        """What came in one piece with the CALL: the beginning of its input stream."""
         self._credit = threading.Condition()
         self._chunks = 0
         self._octets = 0

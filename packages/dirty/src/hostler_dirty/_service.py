@@ -168,6 +168,7 @@ class Arbiter:
             await self._stop(quick=True)
             raise BootError(f"the dirty pool cannot be brought up: {self._booted.result()}")
         if self._booted.done():
+            self.desk.booting = False
             self._ctx.ready(self._status())
 
     # -- workers ----------------------------------------------------------------------------------------

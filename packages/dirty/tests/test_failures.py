@@ -1,0 +1,394 @@
+"""The failure table: who dies, hangs or leaves, and what each caller then sees."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+
+import pytest
+from pool_harness import wait_for
+
+from hostler_dirty import (
+    DirtyAppError,
+    DirtyCancelledError,
+    DirtyError,
+    DirtyNoWorkersAvailableError,
+    DirtyQueueFullError,
+    DirtyTimeoutError,
+    DirtyWorkerError,
+    close_dirty_client_async,
+    get_dirty_client,
+)
+
+ECHO = "pool_apps:Echo"
+
+
+class Background:
+    """Calls in threads; what each gave."""
+
+    def __init__(self):
+        self.results = {}
+        self._threads = []
+
+    def call(self, name, function, *args, **kwargs):
+        def run():
+            try:
+                self.results[name] = function(*args, **kwargs)
+            except BaseException as error:
+                self.results[name] = error
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        self._threads.append(thread)
+
+    def join(self):
+        for thread in self._threads:
+            thread.join(60)
+        return self.results
+
+
+def busy(pool, slot=0):
+    return wait_for(lambda: pool.slot(slot)["running"], "a running call")
+
+
+def test_a_killed_worker_fails_only_the_call_it_ran(make_pool, client):
+    pool = make_pool("Echo")
+    work = Background()
+    work.call("running", client.execute, ECHO, "sleep", 30)
+    busy(pool)
+    for i in range(5):
+        work.call(i, client.execute, ECHO, "echo", i)
+    wait_for(lambda: pool.status()["apps"][ECHO]["queued"] == 5, "five queued calls")
+    os.kill(pool.slot()["pid"], signal.SIGKILL)
+    results = work.join()
+    error = results.pop("running")
+    assert isinstance(error, DirtyWorkerError)
+    assert error.details["signal"] == "SIGKILL"
+    assert error.details["slot"] == 0
+    assert error.details["generation"] == 1
+    assert results == {i: i for i in range(5)}
+    slot = pool.settled(2)
+    assert slot["apps"] == [ECHO]
+    assert slot["restarts"] == 1
+
+
+def test_a_worker_that_exits_or_crashes(make_pool, client):
+    pool = make_pool("Echo")
+    with pytest.raises(DirtyWorkerError) as told:
+        client.execute(ECHO, "leave", 7)
+    assert told.value.details["exit_code"] == 7
+    pool.settled(2)
+    with pytest.raises(DirtyWorkerError) as told:
+        client.execute(ECHO, "die", int(signal.SIGSEGV))
+    assert told.value.details["signal"] == "SIGSEGV"
+    pool.settled(3)
+    assert client.execute(ECHO, "echo", 1) == 1
+
+
+def test_a_call_that_no_worker_began_is_tried_elsewhere(make_pool, client):
+    pool = make_pool("Echo", workers=1)
+    assert client.execute(ECHO, "echo", 1) == 1
+    pid = pool.slot()["pid"]
+    os.kill(pid, signal.SIGSTOP)  # it takes the call into its socket, and never begins it
+    work = Background()
+    work.call("call", client.execute, ECHO, "info")
+    time.sleep(0.3)
+    os.kill(pid, signal.SIGKILL)
+    info = work.join()["call"]
+    assert info["attempt"] == 2
+
+
+def test_an_idempotent_call_runs_again(make_pool, client, tmp_path):
+    make_pool("Echo")
+    assert client.execute(ECHO, "die_once", str(tmp_path / "mark")) == 2
+
+
+def test_without_a_worker_calls_fail_at_once(make_pool, client):
+    pool = make_pool("Echo", "Patient")
+    assert client.execute(ECHO, "echo", 1) == 1
+    client.execute("pool_apps:Patient", "echo", 1)
+    os.kill(pool.slot()["pid"], signal.SIGKILL)
+    wait_for(lambda: pool.slot()["restarts"] == 1, "the death")
+    begun = time.monotonic()
+    try:
+        client.execute(ECHO, "echo", 1)
+    except DirtyNoWorkersAvailableError as error:
+        assert error.state in ("booting", "backoff")
+        assert error.retry_after
+        assert error.app_path == ECHO
+        assert time.monotonic() - begun < 5
+    assert client.execute("pool_apps:Patient", "echo", 2) == 2
+    assert client.options(no_worker_wait=20).execute(ECHO, "echo", 3) == 3
+
+
+def test_a_hanging_call_is_interrupted_at_its_deadline(make_pool, client):
+    pool = make_pool("Echo")
+    pid = client.execute(ECHO, "pid")
+    for action in ("sleep", "spin"):
+        with pytest.raises(DirtyTimeoutError) as told:
+            client.options(timeout=0.3).execute(ECHO, action, 60)
+        assert told.value.stage == "run"
+        assert client.execute(ECHO, "pid") == pid
+    with pytest.raises(DirtyTimeoutError):
+        client.options(timeout=0.3).execute(ECHO, "async_rest")
+    assert client.execute(ECHO, "pid") == pid
+    wait_for(lambda: pool.noted("async cancelled"), "the cancellation of the task")
+
+
+@pytest.mark.parametrize("action", ["hold_gil", "stubborn"])
+def test_a_call_that_heeds_nothing_is_killed(make_pool, client, action):
+    pool = make_pool("Impatient")
+    path = "pool_apps:Impatient"
+    with pytest.raises(DirtyTimeoutError):
+        client.options(timeout=0.3).execute(path, action, 60)
+    pool.settled(2)
+    assert client.execute(path, "pid") == pool.slot()["pid"]
+    assert "does not heed" in pool.logged()
+
+
+def test_a_shielded_part_is_finished(make_pool, client):
+    pool = make_pool("Echo")
+    with pytest.raises(DirtyTimeoutError):
+        client.options(timeout=0.2).execute(ECHO, "shielded", 0.6)
+    wait_for(lambda: pool.noted("shield whole"), "the end of the shielded part")
+    assert client.execute(ECHO, "echo", 1) == 1
+    assert pool.slot()["generation"] == 1
+
+
+def test_threads_are_interrupted_too(make_pool, client):
+    pool = make_pool("Echo", threads=3)
+    pids = {client.execute(ECHO, "pid") for _ in range(3)}
+    work = Background()
+    for i in range(3):
+        work.call(i, client.options(timeout=0.5).execute, ECHO, "spin", 60)
+    assert all(isinstance(r, DirtyTimeoutError) for r in work.join().values())
+    pool.idle()
+    assert {client.execute(ECHO, "pid") for _ in range(3)} == pids
+
+
+def test_deadlines_that_pass_just_at_the_end(make_pool, client):
+    pool = make_pool("Echo")
+    pid = client.execute(ECHO, "pid")
+    late = 0
+    for i in range(300):
+        try:
+            client.options(timeout=0.004 + (i % 7) * 0.001).execute(ECHO, "spin", 0.006)
+        except DirtyTimeoutError:
+            late += 1
+    assert client.execute(ECHO, "pid") == pid
+    assert pool.slot()["generation"] == 1
+    assert "Traceback" not in pool.logged()
+
+
+def test_a_deadline_in_the_queue(make_pool, client):
+    pool = make_pool("Echo")
+    work = Background()
+    work.call("running", client.execute, ECHO, "sleep", 1.5)
+    busy(pool)
+    with pytest.raises(DirtyTimeoutError) as told:
+        client.options(timeout=0.3).execute(ECHO, "sleep", 0, "never")
+    assert told.value.stage == "queue"
+    with pytest.raises(DirtyTimeoutError):
+        client.options(max_queue_wait=0.2).execute(ECHO, "sleep", 0, "never")
+    work.join()
+    assert client.execute(ECHO, "echo", 1) == 1
+    assert not pool.noted("never")
+
+
+def test_a_full_queue(make_pool, client):
+    pool = make_pool("Queued")
+    path = "pool_apps:Queued"
+    work = Background()
+    work.call("running", client.execute, path, "sleep", 2)
+    busy(pool)
+    for i in range(2):
+        work.call(i, client.execute, path, "echo", i)
+    wait_for(lambda: pool.status()["apps"][path]["queued"] == 2, "a full queue")
+    with pytest.raises(DirtyQueueFullError) as told:
+        client.execute(path, "echo", 9)
+    assert told.value.retry_after > 0
+    results = work.join()
+    assert results[0] == 0
+    assert results[1] == 1
+
+
+def test_priorities(make_pool, client):
+    pool = make_pool("Echo")
+    work = Background()
+    work.call("running", client.execute, ECHO, "sleep", 1.5)
+    busy(pool)
+    for number, priority in enumerate((7, 6, 0)):
+        work.call(priority, client.options(priority=priority).execute, ECHO, "sleep", 0, f"p{priority}")
+        wait_for(lambda n=number: pool.status()["apps"][ECHO]["queued"] == n + 1, "the queue")
+    work.join()
+    assert pool.noted("slept") == ["slept p0", "slept p6", "slept p7"]
+
+
+def test_cancelled_tasks_leave_no_trace(make_pool):
+    pool = make_pool("Echo")
+
+    async def main():
+        client = get_dirty_client(20)
+        for i in range(200):
+            try:
+                await asyncio.wait_for(client.execute_async(ECHO, "sleep", 0.002, None), 0.001 * (i % 4))
+            except asyncio.TimeoutError:
+                pass
+            assert await client.execute_async(ECHO, "echo", i) == i
+        task = asyncio.ensure_future(client.execute_async(ECHO, "rest"))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await client.execute_async(ECHO, "echo", "after") == "after"
+        await close_dirty_client_async()
+
+    asyncio.run(main())
+    assert pool.noted("cancelled") == ["cancelled DirtyCancelled"]
+    assert pool.slot()["generation"] == 1
+
+
+def test_a_caller_that_dies_frees_the_worker(make_pool, client):
+    pool = make_pool("Echo")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            get_dirty_client(60).execute(ECHO, "rest")
+        finally:
+            os._exit(1)
+    busy(pool)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert client.execute(ECHO, "echo", 1) == 1
+    assert pool.noted("cancelled")
+
+
+def test_a_killed_arbiter(make_pool, client):
+    pool = make_pool("Echo", workers=2)
+    assert client.execute(ECHO, "echo", 1) == 1
+    work = Background()
+    for i in range(2):
+        work.call(f"running {i}", client.execute, ECHO, "sleep", 2, f"run {i}")
+    wait_for(lambda: sum(s["running"] for s in pool.status()["slots"]) == 2, "two running calls")
+    old = pool.pids()
+    for i in range(2):
+        work.call(f"queued {i}", client.execute, ECHO, "echo", i)
+    wait_for(lambda: pool.status()["apps"][ECHO]["queued"] == 2, "two queued calls")
+    pool.signal(signal.SIGKILL)
+    pool.wait()
+    pool.start()
+    results = work.join()
+    assert results == {"running 0": "run 0", "running 1": "run 1", "queued 0": 0, "queued 1": 1}
+    wait_for(lambda: not any(alive(pid) for pid in old), "the end of the old workers")
+    assert len(pool.noted("close")) == 2
+    assert client.execute(ECHO, "echo", 2) == 2
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_a_stopped_arbiter_holds_no_deadline_up(make_pool, client):
+    pool = make_pool("Echo")
+    assert client.execute(ECHO, "echo", 1) == 1
+    pool.signal(signal.SIGSTOP)
+    try:
+        assert client.execute(ECHO, "echo", 2) == 2  # the kept lease needs no arbiter
+        with pytest.raises(DirtyTimeoutError):
+            client.options(timeout=0.3).execute("pool_apps:Other", "echo", 1)
+    finally:
+        pool.signal(signal.SIGCONT)
+    assert client.execute(ECHO, "echo", 3) == 3
+
+
+def test_a_stopped_worker_holds_no_deadline_up(make_pool, client):
+    pool = make_pool("Echo")
+    pid = client.execute(ECHO, "pid")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(DirtyTimeoutError):
+            client.options(timeout=0.4).execute(ECHO, "echo", 1)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert client.execute(ECHO, "pid") == pid
+
+
+def test_workers_killed_again_and_again_under_load(make_pool, client):
+    pool = make_pool("Patient", "Limited", workers=3)
+    table = [slot["apps"] for slot in pool.status()["slots"]]
+    path = "pool_apps:Patient"
+    stop = threading.Event()
+    odd: list = []
+
+    def load():
+        while not stop.is_set():
+            try:
+                if client.execute(path, "add", 1, b=2) != 3:
+                    odd.append("wrong")
+            except DirtyWorkerError:
+                continue
+            except BaseException as error:
+                odd.append(error)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for kill in range(6):
+        slot = pool.settled(1, kill % 3)
+        os.kill(slot["pid"], signal.SIGKILL)
+        pool.settled(slot["generation"] + 1, kill % 3)
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+    assert not odd
+    assert [slot["apps"] for slot in pool.status()["slots"]] == table
+    assert sum(slot["restarts"] for slot in pool.status()["slots"]) == 6
+
+
+def test_garbage_closes_only_its_own_connection(make_pool, client):
+    from hostler_dirty import _calling, _line
+
+    pool = make_pool("Echo")
+    assert client.execute(ECHO, "echo", 1) == 1
+    before = len(os.listdir(f"/proc/{pool.pid}/fd"))
+    for garbage in (b"\0" * 100, b"HD" + b"\xff" * 100, os.urandom(4096), b"DH\x01"):
+        sock = _calling.ring()
+        sock.sendall(garbage)
+        if garbage != b"DH\x01":
+            sock.settimeout(20)
+            while sock.recv(65536):
+                pass
+        sock.close()
+    assert client.execute(ECHO, "echo", 2) == 2
+    wait_for(lambda: len(os.listdir(f"/proc/{pool.pid}/fd")) <= before, "closed descriptors")
+    ours, theirs = _line.pair()
+    ours.close()
+    theirs.close()
+
+
+def test_a_caller_may_not_manage(make_pool, client):
+    from hostler_dirty import _calling, _line, _wire
+
+    make_pool("Echo")
+    with _calling.ring() as sock:
+        sock.settimeout(20)
+        sock.sendall(_wire.pack(_wire.MANAGE, 1, _line.encode(["remove", "1"])))
+        while sock.recv(65536):
+            pass
+    for name in ("close", "init", "health", "warmup", "_private", "__init__", "__class__"):
+        with pytest.raises(DirtyAppError):
+            client.execute(ECHO, name)
+    assert client.execute(ECHO, "counted") == 1
+
+
+def test_errors_are_dirty_errors():
+    for kind in (DirtyAppError, DirtyCancelledError, DirtyQueueFullError, DirtyWorkerError):
+        assert issubclass(kind, DirtyError)
