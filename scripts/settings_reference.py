@@ -38,6 +38,40 @@ Every setting can be given in four places; a later one of this list counts:
 application. Times are seconds, or text with a unit (`500ms`, `2m`); sizes are octets, or text with a unit (`64k`,
 `1GiB`); permissions are octal. An unknown name is an error that names the nearest known one. In a Python file a
 name that is no slip of a setting's, a name with a leading underscore, and one in capitals are the file's own.
+
+```toml
+# hostler.toml
+workers = 4
+worker-class = "gthread"
+threads = 8
+timeout = "1m"
+
+[gthread]
+queue_wait = 5
+
+[[listen]]
+bind = "unix:/run/app.sock"
+socket_mode = 0o660
+forwarded_allow_ips = "unix"
+
+[[listen]]
+bind = "https://0.0.0.0:443"
+certfile = "/etc/ssl/app.pem"
+```
+
+```python
+# hostler.conf.py, or a gunicorn.conf.py that is named with -c
+import multiprocessing
+
+workers = multiprocessing.cpu_count() * 2 + 1
+worker_class = "gthread"
+threads = 8
+gthread_queue_wait = 5
+
+
+def post_fork(server, worker):
+    server.log.info("worker %s", worker.pid)
+```
 """
 
 
@@ -56,10 +90,10 @@ def page() -> str:
     owners = _owners(registry)
     parts = [HEAD]
     for section, group in _sections(names.core()).items():
-        parts += [f"\n## {section}\n", *(_entry(name) for name in group)]
+        parts += [f"## {section}\n", *(_entry(name) for name in group)]
     for section, group in sorted(_sections(of_plugins).items()):
-        parts += [f"\n## {section} (`{owners[group[0].plugin]}`)\n", *(_entry(name) for name in group)]
-    return "\n".join(parts)
+        parts += [f"## {section} (`{owners[group[0].plugin]}`)\n", *(_entry(name) for name in group)]
+    return "\n".join(parts).rstrip() + "\n"
 
 
 def _owners(registry: Registry) -> Mapping[str, str]:
