@@ -21,6 +21,7 @@ from hostler._controlled import Face
 from hostler._hooks import HookTable
 from hostler._listeners import Inherited, OpenListener, open_listeners
 from hostler._log import open_logger
+from hostler._measures import Measures
 from hostler._pidfile import PidFile
 from hostler._state import Plan
 from hostler.errors import AppError, BootError, HostlerError
@@ -133,6 +134,7 @@ class _Boot:
             arbiter.started.append(lambda: launcher.tell(0))
         if self._over is not None:
             arbiter.chores.append(self._promote)
+        arbiter.chores.append(Measures(arbiter.state).turn)
         arbiter.reloading.adopted.append(lambda new, old: self._move_pidfile(new))
 
     def _promote(self) -> bool:

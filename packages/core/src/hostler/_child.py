@@ -59,7 +59,7 @@ def _leave(birth: Birth, code: int) -> int:
     try:
         # What the application registered; the arbiter's own frames are never unwound here.
         atexit._run_exitfuncs()  # noqa: SLF001 - there is no public name for it
-        birth.plan.log.flush()
+        birth.plan.log.close()
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()

@@ -110,8 +110,8 @@ class ControlServer:
         if self._socket is None and now >= self._next_try:
             self.open()
 
-    def close(self, *, unlink: bool = True) -> None:
-        """End it; in a forked child without `unlink`."""
+    def close(self) -> None:
+        """End it, and remove the file if it is ours."""
         for client in list(self._clients):
             self._drop(client)
         if self._socket is not None:
@@ -119,7 +119,7 @@ class ControlServer:
             self._socket = None
             with suppress(OSError):
                 found = os.lstat(self.path)
-                if unlink and (found.st_dev, found.st_ino) == self._inode:
+                if (found.st_dev, found.st_ino) == self._inode:
                     os.unlink(self.path)
         self._next_try = float("inf")
         self._selector.close()

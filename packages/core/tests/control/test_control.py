@@ -293,15 +293,23 @@ def test_the_path_is_taken_over_when_the_other_leaves(
     assert not os.path.exists(path)
 
 
-def test_a_child_does_not_remove_it(path: str, arbiter: Arbiter) -> None:
+def test_a_child_gives_it_up_without_harm(path: str, arbiter: Arbiter) -> None:
     server = ControlServer(path, 0o600, commands(arbiter), LOG)
     assert server.open()
-    child = os.fork()
-    if not child:
-        server.close(unlink=False)
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert os.path.exists(path)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(path)
+        server.turn()
+        assert server.busy
+        child = os.fork()
+        if not child:
+            server.abandon()
+            os._exit(0)
+        os.waitpid(child, 0)
+        # The client that was there at the fork is still served.
+        client.sendall(b'{"command": "workers"}\n')
+        wait_until(lambda: server.turn() or not server.busy)
+        assert json.loads(client.recv(65536))["ok"]
     server.close()
 
 
