@@ -5,124 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import os
-import select
 import socket
 import stat
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hostler import _control, _control_paths
-from hostler._control import CLIENTS, INPUT, ControlServer, Pending, Refused, peer_user
+from hostler._control import CLIENTS, INPUT, ControlServer, peer_user
 from hostler._control_client import ControlError, ask, find_socket, main, show, table
 from hostler._control_commands import commands
 from hostler.errors import HostlerError
 from hostler.settings import Settings
 
 LOG = logging.getLogger("test.control")
-
-
-class Arbiter:
-    """What a control socket sees of one."""
-
-    def __init__(self) -> None:
-        self.wanted = 2
-        self.calls: list[Any] = []
-        self.reloaded = False
-        self.patience = 20.0
-
-    def status(self) -> dict[str, Any]:
-        return {
-            "pid": 1,
-            "name": "shop",
-            "version": "1.0",
-            "uptime": 3700.0,
-            "state": "serving",
-            "listeners": ["http://127.0.0.1:8000"],
-            "wanted": self.wanted,
-            "ready": 2,
-            "generation": 1,
-            "reload": "",
-            "services": [],
-            "events": [],
-        }
-
-    def workers(self) -> list[dict[str, Any]]:
-        return [{"pid": 7, "state": "ready", "uptime": 65.0, "rss": 3 << 20, "cpu": 0.25, "beat": None}]
-
-    def reload(self) -> Pending:
-        self.calls.append("reload")
-        return Pending(lambda: {"generation": 2} if self.reloaded else None, self.patience)
-
-    def change_workers(self, by: int) -> dict[str, Any]:
-        self.wanted += by
-        return {"wanted": self.wanted}
-
-    def stacks(self, pid: int) -> Pending:
-        if pid != 7:
-            raise Refused(f"no worker has the process id {pid}")
-        return Pending(lambda: {"text": "File x\n"})
-
-    def reopen_logs(self) -> dict[str, Any]:
-        self.calls.append("reopen")
-        return {}
-
-    def stop(self, quick: bool) -> dict[str, Any]:
-        self.calls.append(("stop", quick))
-        return {}
-
-    def service(self, name: str) -> dict[str, Any] | None:
-        if name == "broken":
-            raise ValueError("secret")
-        return {"values": {"path": "/x"}, "settings": {}} if name == "dirty" else None
-
-
-class Loop:
-    """An arbiter's loop around one control server, in a thread."""
-
-    def __init__(self, server: ControlServer) -> None:
-        self.server = server
-        self.turns = 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        poller = select.poll()
-        poller.register(self.server.fileno(), select.POLLIN)
-        while not self._ended.is_set():
-            poller.poll(20)
-            self.server.turn()
-            self.turns += 1
-
-    def stop(self) -> None:
-        self._ended.set()
-        self._thread.join(30)
-        self.server.close()
-
-
-@pytest.fixture
-def arbiter() -> Arbiter:
-    return Arbiter()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "ctl")
-
-
-@pytest.fixture
-def loop(path: str, arbiter: Arbiter) -> Iterator[Loop]:
-    server = ControlServer(path, 0o600, commands(arbiter), LOG)
-    assert server.open()
-    running = Loop(server)
-    yield running
-    running.stop()
-    assert not os.path.exists(path)
 
 
 def wait_until(true: Any) -> None:
@@ -147,12 +47,12 @@ class TestCommands:
         assert ask(path, "add", ["4"]) == {"wanted": 7}
         assert ask(path, "remove", ["2"]) == {"wanted": 5}
 
-    def test_stop(self, path: str, arbiter: Arbiter) -> None:
+    def test_stop(self, path: str, arbiter: Any) -> None:
         ask(path, "stop")
         ask(path, "stop", ["quick"])
         assert arbiter.calls == [("stop", False), ("stop", True)]
 
-    def test_an_answer_that_takes_time(self, path: str, arbiter: Arbiter) -> None:
+    def test_an_answer_that_takes_time(self, path: str, arbiter: Any) -> None:
         found: list[Any] = []
         client = threading.Thread(target=lambda: found.append(ask(path, "reload")))
         client.start()
@@ -215,7 +115,7 @@ def raw(path: str, data: bytes) -> Any:
     return json.loads(answer)
 
 
-def test_stalled_clients_hold_up_nobody(loop: Loop, path: str) -> None:
+def test_stalled_clients_hold_up_nobody(loop: Any, path: str) -> None:
     stalled = []
     for _ in range(CLIENTS * 2):
         client = socket.socket(socket.AF_UNIX)
@@ -232,7 +132,7 @@ def test_stalled_clients_hold_up_nobody(loop: Loop, path: str) -> None:
     assert ask(path, "workers")
 
 
-def test_a_stalled_client_is_dropped_in_time(loop: Loop, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stalled_client_is_dropped_in_time(loop: Any, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_control, "PATIENCE", 0.05)
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(20)
@@ -242,14 +142,14 @@ def test_a_stalled_client_is_dropped_in_time(loop: Loop, path: str, monkeypatch:
     assert not loop.server._clients
 
 
-def test_an_answer_that_never_comes(loop: Loop, path: str, arbiter: Arbiter) -> None:
+def test_an_answer_that_never_comes(loop: Any, path: str, arbiter: Any) -> None:
     del loop
     arbiter.patience = 0.05
     with pytest.raises(ControlError, match="not done within"):
         ask(path, "reload")
 
 
-def test_other_users_are_refused(loop: Loop, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_users_are_refused(loop: Any, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     del loop
     monkeypatch.setattr(_control, "peer_user", lambda sock: 12345)
     with pytest.raises(ControlError, match="not yours"):
@@ -262,7 +162,7 @@ def test_who_the_peer_is() -> None:
         assert peer_user(here) == os.geteuid()
 
 
-def test_permissions(path: str, arbiter: Arbiter) -> None:
+def test_permissions(path: str, arbiter: Any) -> None:
     server = ControlServer(path, 0o600, commands(arbiter), LOG)
     assert server.open()
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
@@ -273,7 +173,7 @@ def test_permissions(path: str, arbiter: Arbiter) -> None:
 
 
 def test_the_path_is_taken_over_when_the_other_leaves(
-    path: str, arbiter: Arbiter, monkeypatch: pytest.MonkeyPatch
+    path: str, arbiter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_control, "RETRY", 0.01)
     first, second = (ControlServer(path, 0o600, commands(arbiter), LOG) for _ in range(2))
@@ -293,7 +193,7 @@ def test_the_path_is_taken_over_when_the_other_leaves(
     assert not os.path.exists(path)
 
 
-def test_a_child_gives_it_up_without_harm(path: str, arbiter: Arbiter) -> None:
+def test_a_child_gives_it_up_without_harm(path: str, arbiter: Any) -> None:
     server = ControlServer(path, 0o600, commands(arbiter), LOG)
     assert server.open()
     with socket.socket(socket.AF_UNIX) as client:
@@ -313,7 +213,7 @@ def test_a_child_gives_it_up_without_harm(path: str, arbiter: Arbiter) -> None:
     server.close()
 
 
-def test_a_stale_socket_is_replaced(path: str, arbiter: Arbiter) -> None:
+def test_a_stale_socket_is_replaced(path: str, arbiter: Any) -> None:
     with socket.socket(socket.AF_UNIX) as old:
         old.bind(path)
     server = ControlServer(path, 0o600, commands(arbiter), LOG)
@@ -321,9 +221,7 @@ def test_a_stale_socket_is_replaced(path: str, arbiter: Arbiter) -> None:
     server.close()
 
 
-def test_a_path_that_cannot_be_had(
-    tmp_path: Path, arbiter: Arbiter, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_path_that_cannot_be_had(tmp_path: Path, arbiter: Any, caplog: pytest.LogCaptureFixture) -> None:
     server = ControlServer(str(tmp_path / "no" / "ctl"), 0o600, commands(arbiter), LOG)
     assert not server.open()
     server._next_try = 0
@@ -437,14 +335,13 @@ def test_tables() -> None:
     assert show("x", "text") == "text"
 
 
-def test_top_without_its_library(
-    path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    del capsys
-    for name in [name for name in sys.modules if name.partition(".")[0] == "textual"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "hostler._control_top", raising=False)
-    monkeypatch.setitem(sys.modules, "textual", None)
-    monkeypatch.setitem(sys.modules, "textual.app", None)
-    with pytest.raises(HostlerError, match=r"hostler\[top\]"):
-        main(["--control-socket", path, "top"])
+def test_top_without_its_library(path: str) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['textual'] = None\n"
+        "from hostler._control_client import run\n"
+        f"sys.exit(run(['--control-socket', {path!r}, 'top']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "hostler ctl: top needs the package textual; `pip install 'hostler[top]'`\n"
