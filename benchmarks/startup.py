@@ -4,7 +4,7 @@
 
 Makes so many distributions (by default 100, every tenth with an entry point of ours) in a temporary directory
 and measures: the scan alone, `--version`, `--help`, and `config` with the sync worker. The figures of a run
-stand in `benchmarks/README.md`.
+stand in `benchmarks/startup.md`.
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ def scan(path: Sequence[str]) -> Iterator[Entry]:
         metadata = dist.metadata
         if "Name" not in metadata:  # what an interrupted removal leaves behind
             continue
-        name, version = metadata["Name"], dist.version if "Version" in metadata else ""
+        name = metadata["Name"]
+        version = metadata["Version"] if "Version" in metadata else ""  # noqa: SIM401  # its type has no `get`
         for point in dist.entry_points:
             key = (canonical(name), point.group, point.name)
             if point.group.startswith("hostler.") and key not in seen:
