@@ -23,7 +23,8 @@ from hostler.plugin import (
 
 from hostler_http2 import _frames as f
 from hostler_http2._answers import Answers
-from hostler_http2._handlers import HANDLERS, on_unknown
+from hostler_http2._control import on_unknown
+from hostler_http2._handlers import HANDLERS
 from hostler_http2._headers import HeadMaker
 from hostler_http2._hpack import Decoder, Limit, Words
 from hostler_http2._patience import Patience
@@ -110,6 +111,7 @@ class Connection:
         self._past_preface = False
         self._ended = False
         """The peer has finished sending."""
+        self._credited = False
         self.abrupt = False
         session.sender.push(shared.greeting)
 
@@ -126,8 +128,8 @@ class Connection:
 
     @property
     def held(self) -> bool:
-        """Events that came of actions wait to be told."""
-        return bool(self._session.events)
+        """Events that came of actions wait to be told, or credit to be written: uploads stand still without it."""
+        return self._credited or bool(self._session.events)
 
     @property
     def waiting(self) -> Waiting:
@@ -199,6 +201,7 @@ class Connection:
         return self._events()
 
     def resume(self) -> Sequence[Event]:
+        self._credited = False
         return self._events()
 
     def expire(self) -> Sequence[Event]:
@@ -323,8 +326,11 @@ class Connection:
             return
         count = min(count, found.untaken)
         found.untaken -= count
+        queued = len(session.sender.out)
         session.give(count)
         session.give_stream(found, count)
+        if len(session.sender.out) > queued:
+            self._credited = True
 
     def proceed(self, stream: int) -> None:
         found = self._stream(stream)
@@ -371,6 +377,7 @@ class Connection:
             self._settle()
         out, sender.out = sender.out, []
         sender.control = sender.size = 0
+        self._credited = False
         return out
 
     def _settle(self) -> None:

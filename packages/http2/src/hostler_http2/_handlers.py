@@ -1,4 +1,4 @@
-"""What each type of frame does (RFC 9113 section 6): functions on a session, one for each type.
+"""What the frames do that carry requests, and the table of all types: functions on a session (RFC 9113 section 6).
 
 A fault of one stream resets it, a fault of the connection raises `ConnectionBroken`; the codes are the RFC's.
 """
@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 from hostler.plugin import Data, End, Head, ProtocolError, Request
 
+from hostler_http2 import _control as control
 from hostler_http2 import _frames as f
+from hostler_http2._control import check_opened, protocol_error
 from hostler_http2._headers import Malformed
 from hostler_http2._hpack import Block, HpackError
-from hostler_http2._priority import Priority, of_fields, parse
-from hostler_http2._session import DRAINED, Assembly, Session
-from hostler_http2._settings import LARGEST_WINDOW
+from hostler_http2._priority import Priority, of_fields
+from hostler_http2._session import Assembly, Session
 from hostler_http2._streams import Stream
 
 _SMALL = 256
@@ -23,26 +24,12 @@ _SMALL = 256
 Handler = Callable[[Session, int, int, bytes], None]
 
 
-def _protocol_error(reason: str) -> f.ConnectionBroken:
-    return f.ConnectionBroken(f.PROTOCOL_ERROR, reason)
-
-
-def _size_error(reason: str) -> f.ConnectionBroken:
-    return f.ConnectionBroken(f.FRAME_SIZE_ERROR, reason, "h2_frame_size")
-
-
-def _check_opened(session: Session, number: int, name: str) -> None:
-    """A frame other than HEADERS and PRIORITY on a stream that was never opened (section 5.1)."""
-    if number > session.highest or not number & 1:
-        raise _protocol_error(f"{name} on an idle stream")
-
-
 # -- HEADERS, CONTINUATION -----------------------------------------------------------------------------
 
 
 def on_headers(session: Session, flags: int, number: int, payload: bytes) -> None:
     if not number & 1:
-        raise _protocol_error("HEADERS on a stream that is not the client's")
+        raise protocol_error("HEADERS on a stream that is not the client's")
     block = f.without_priority(flags, f.unpadded(flags, payload))
     if not block and not flags & f.END_STREAM:
         session.count_control()
@@ -55,7 +42,7 @@ def on_headers(session: Session, flags: int, number: int, payload: bytes) -> Non
 def on_continuation(session: Session, flags: int, number: int, payload: bytes) -> None:
     assembly = session.assembly
     if assembly is None:
-        raise _protocol_error("CONTINUATION without HEADERS")
+        raise protocol_error("CONTINUATION without HEADERS")
     assembly.count += 1
     own = session.own
     if assembly.count > own.max_continuations or len(assembly.block) + len(payload) > own.max_header_block:
@@ -86,7 +73,7 @@ def on_block(session: Session, flags: int, number: int, encoded: bytes) -> None:
     elif number in session.recent:
         raise f.ConnectionBroken(f.STREAM_CLOSED, "HEADERS on a closed stream")
     else:
-        raise _protocol_error("a stream number that is not higher than the last")
+        raise protocol_error("a stream number that is not higher than the last")
 
 
 def _open(session: Session, number: int, block: Block, ended: bool) -> None:
@@ -187,7 +174,7 @@ def on_data(session: Session, flags: int, number: int, payload: bytes) -> None:
     session.credit -= size
     stream = session.streams.get(number)
     if stream is None or stream.closed:
-        _check_opened(session, number, "DATA")
+        check_opened(session, number, "DATA")
         session.give(size)
         _late_data(session, number, size)
         return
@@ -244,176 +231,16 @@ def _late_data(session: Session, number: int, size: int) -> None:
         session.count_control()
 
 
-# -- the small ones ------------------------------------------------------------------------------------
-
-
-def on_priority(session: Session, flags: int, number: int, payload: bytes) -> None:
-    session.count_control()
-    if not number:
-        raise _protocol_error("PRIORITY on stream 0")
-    if len(payload) != 5:
-        raise _size_error("a PRIORITY frame of another size than 5")
-
-
-def on_reset(session: Session, flags: int, number: int, payload: bytes) -> None:
-    if len(payload) != 4:
-        raise _size_error("a RST_STREAM frame of another size than 4")
-    _check_opened(session, number, "RST_STREAM")
-    stream = session.streams.get(number)
-    if stream is not None and not stream.closed:
-        session.lose(stream, f"the client reset the request (code {f.word(payload)})")
-    session.count_reset()
-
-
-def on_settings(session: Session, flags: int, number: int, payload: bytes) -> None:
-    if number:
-        raise _protocol_error("SETTINGS on a stream")
-    if flags & f.ACK:
-        if payload:
-            raise _size_error("a SETTINGS acknowledgement with a payload")
-        session.count_control()
-        _acknowledged(session)
-        return
-    if len(payload) % 6:
-        raise _size_error("a SETTINGS frame whose size is no multiple of 6")
-    if len(payload) // 6 > session.own.max_settings_entries:
-        raise f.ConnectionBroken(f.ENHANCE_YOUR_CALM, "a SETTINGS frame of too many entries", "h2_settings")
-    session.count_control()
-    for identifier, value in f.entries_of(payload):
-        _apply(session, identifier, value)
-    session.greeted = True
-    session.sender.reply(f.frame(f.SETTINGS, f.ACK, 0))
-
-
-def _acknowledged(session: Session) -> None:
-    if session.settled:
-        return
-    session.settled = True
-    shrink = session.initial - session.own.initial_window_size
-    session.initial = session.own.initial_window_size
-    if shrink:
-        for stream in session.streams.values():
-            stream.credit -= shrink
-
-
-def _apply(session: Session, identifier: int, value: int) -> None:
-    sender = session.sender
-    if identifier == f.ENABLE_PUSH:
-        if value > 1:
-            raise _protocol_error("ENABLE_PUSH other than 0 and 1")
-    elif identifier == f.INITIAL_WINDOW_SIZE:
-        if value > LARGEST_WINDOW:
-            raise f.ConnectionBroken(f.FLOW_CONTROL_ERROR, "an initial window beyond 2**31-1", "h2_flow")
-        difference, sender.initial = value - sender.initial, value
-        if difference:
-            _shift_windows(session, difference)
-    elif identifier == f.MAX_FRAME_SIZE:
-        if not 16384 <= value <= 16777215:
-            raise _protocol_error("a MAX_FRAME_SIZE out of its range")
-        sender.frame = min(value, 65536)
-    elif identifier in (f.ENABLE_CONNECT_PROTOCOL, f.NO_RFC7540_PRIORITIES) and value > 1:
-        raise _protocol_error("a setting other than 0 and 1")
-
-
-def _shift_windows(session: Session, difference: int) -> None:
-    for stream in session.streams.values():
-        stream.window += difference
-        if stream.window > LARGEST_WINDOW:
-            raise f.ConnectionBroken(f.FLOW_CONTROL_ERROR, "a window beyond 2**31-1", "h2_flow")
-    if difference > 0:
-        session.sender.unblock_all()
-
-
-def on_push_promise(session: Session, flags: int, number: int, payload: bytes) -> None:
-    raise _protocol_error("PUSH_PROMISE of a client")
-
-
-def on_ping(session: Session, flags: int, number: int, payload: bytes) -> None:
-    if number:
-        raise _protocol_error("PING on a stream")
-    if len(payload) != 8:
-        raise _size_error("a PING frame of another size than 8")
-    session.count_control()
-    if not flags & f.ACK:
-        session.sender.reply(f.frame(f.PING, f.ACK, 0, payload))
-    elif payload == DRAINED:
-        session.drained()
-
-
-def on_goaway(session: Session, flags: int, number: int, payload: bytes) -> None:
-    if number:
-        raise _protocol_error("GOAWAY on a stream")
-    if len(payload) < 8:
-        raise _size_error("a GOAWAY frame shorter than 8")
-    session.count_control()
-    session.peer_leaves = True
-
-
-def on_window_update(session: Session, flags: int, number: int, payload: bytes) -> None:
-    if len(payload) != 4:
-        raise _size_error("a WINDOW_UPDATE frame of another size than 4")
-    increment = f.word(payload) & LARGEST_WINDOW
-    sender = session.sender
-    if not number:
-        if not increment:
-            raise _protocol_error("WINDOW_UPDATE of 0 for the connection")
-        session.count_update()
-        if not sender.grow(increment):
-            raise f.ConnectionBroken(
-                f.FLOW_CONTROL_ERROR, "the connection's window beyond 2**31-1", "h2_flow"
-            )
-        return
-    _check_opened(session, number, "WINDOW_UPDATE")
-    stream = session.streams.get(number)
-    if stream is None or stream.closed:
-        session.count_control()
-        return
-    if not increment:
-        session.reset(stream, f.PROTOCOL_ERROR, "WINDOW_UPDATE of 0", "h2_flow")
-        return
-    if stream.window + increment > LARGEST_WINDOW:
-        session.reset(stream, f.FLOW_CONTROL_ERROR, "a window beyond 2**31-1", "h2_flow")
-        return
-    if stream.widened:
-        session.count_update()
-    stream.widened = True
-    stream.window += increment
-    if stream.window > 0:
-        sender.unblock(stream)
-
-
-def on_priority_update(session: Session, flags: int, number: int, payload: bytes) -> None:
-    if number:
-        raise _protocol_error("PRIORITY_UPDATE on a stream")
-    if len(payload) < 4:
-        raise _size_error("a PRIORITY_UPDATE frame shorter than 4")
-    session.count_control()
-    target = f.word(payload) & f.LARGEST_STREAM
-    if not target & 1:
-        raise _protocol_error("PRIORITY_UPDATE for a stream that is not the client's")
-    priority = parse(payload[4:260])
-    stream = session.streams.get(target)
-    if stream is not None:
-        stream.priority = priority
-    elif target > session.highest:
-        session.foretold.tell(target, priority)
-
-
-def on_unknown(session: Session, flags: int, number: int, payload: bytes) -> None:
-    """RFC 9113 section 5.5: ignored, and counted."""
-    session.count_control()
-
-
 HANDLERS: dict[int, Handler] = {
     f.DATA: on_data,
     f.HEADERS: on_headers,
-    f.PRIORITY: on_priority,
-    f.RST_STREAM: on_reset,
-    f.SETTINGS: on_settings,
-    f.PUSH_PROMISE: on_push_promise,
-    f.PING: on_ping,
-    f.GOAWAY: on_goaway,
-    f.WINDOW_UPDATE: on_window_update,
+    f.PRIORITY: control.on_priority,
+    f.RST_STREAM: control.on_reset,
+    f.SETTINGS: control.on_settings,
+    f.PUSH_PROMISE: control.on_push_promise,
+    f.PING: control.on_ping,
+    f.GOAWAY: control.on_goaway,
+    f.WINDOW_UPDATE: control.on_window_update,
     f.CONTINUATION: on_continuation,
-    f.PRIORITY_UPDATE: on_priority_update,
+    f.PRIORITY_UPDATE: control.on_priority_update,
 }
