@@ -64,9 +64,17 @@ def head_of(variables: dict[bytes, bytes], policy: FieldPolicy, limits: Limits) 
         variables={
             name.decode("ascii"): value.decode("latin-1")
             for name, value in variables.items()
-            if name not in _OWN and name[:5] != b"HTTP_" and name[:6] != b"UWSGI_" and _NAME(name) is not None
+            if _shown(name, value)
         },
     )
+
+
+def _shown(name: bytes, value: bytes) -> bool:
+    """A variable that the application sees by its own name: operators add some (`uwsgi_param MY_VAR …`)."""
+    if name in _OWN or name.startswith((b"HTTP_", b"UWSGI_")) or _NAME(name) is None:
+        return False
+    # PEP 3333 wants a name and a port; a web server without one leaves them to ours.
+    return bool(value) or name not in (b"SERVER_NAME", b"SERVER_PORT")
 
 
 def _length(value: bytes, limits: Limits) -> int:
