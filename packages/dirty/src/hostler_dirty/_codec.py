@@ -2,7 +2,7 @@
 
 `encode` gives a body and the buffers that lie beside it, so that an array or a large byte string is copied
 once, into the shared memory, and never through the body. What the default codec carries is msgspec's data
-model: tuples and sets arrive as lists. It never executes anything while decoding. No socket is known here.
+model: tuples and sets arrive as lists, a bytearray as bytes. It never executes anything while decoding. No socket is known here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LARGE = 65536
 _SCANNED = 64
 """Containers with at most so many items are searched for large bytes, two levels deep."""
 
-BYTES, BYTEARRAY, MEMORYVIEW, NDARRAY, FEED = 1, 2, 3, 4, 5
+BYTES, MEMORYVIEW, NDARRAY, FEED = 1, 2, 3, 4
 
 Ext = msgspec.msgpack.Ext
 _pack = msgspec.msgpack.Encoder().encode
@@ -75,9 +75,9 @@ def encode_lifted(value: Sequence[Any]) -> tuple[bytes, list[Any]]:
 def _lift(value: Any, buffers: list[Any], depth: int) -> Any:
     cls = type(value)
     if cls is bytes or cls is bytearray or cls is memoryview:
-        if (value.nbytes if cls is memoryview else len(value)) < LARGE:
+        if cls is not memoryview and len(value) < LARGE:
             return value
-        code = BYTES if cls is bytes else BYTEARRAY if cls is bytearray else MEMORYVIEW
+        code = MEMORYVIEW if cls is memoryview else BYTES  # a bytearray is bytes, as in the body
         buffers.append(_flat(value))
         return Ext(code, _pack(len(buffers) - 1))
     if not depth:
@@ -141,13 +141,11 @@ def decode(body: Any, buffers: Sequence[Any] = (), *, copy: bool = True, feed: A
         if code == NDARRAY:
             index, described, shape = _unpack(data)
             return _restore_array(buffers[index], described, shape, copy=copy)
-        if code not in (BYTES, BYTEARRAY, MEMORYVIEW):
+        if code not in (BYTES, MEMORYVIEW):
             raise ValueError(f"extension {code}")
         buffer = buffers[_unpack(data)]
         if code == BYTES:
             return bytes(buffer)
-        if code == BYTEARRAY:
-            return bytearray(buffer)
         return memoryview(bytes(buffer)) if copy else memoryview(buffer).toreadonly()
 
     try:

@@ -7,6 +7,7 @@ named by the file, which is then run again in the worker: such a hook must not l
 from __future__ import annotations
 
 import importlib
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -24,7 +25,7 @@ def name(function: Any) -> dict[str, str] | None:
         return {"module": module, "name": attribute}
     module, qualified = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
     home = sys.modules.get(module or "")
-    if home is not None and module != "__main__" and getattr(home, qualified, None) is function:
+    if home is not None and not module.startswith("__") and getattr(home, qualified, None) is function:
         return {"module": module, "name": qualified}
     code = getattr(function, "__code__", None)
     if code is None or "<" in code.co_filename or "<" in qualified:
@@ -32,7 +33,7 @@ def name(function: Any) -> dict[str, str] | None:
             f"dirty_worker_init: {function!r} cannot be found again in a worker: define it by `def` at the "
             "top of the configuration file or of a module"
         )
-    return {"file": code.co_filename, "name": qualified}
+    return {"file": os.path.abspath(code.co_filename), "name": qualified}
 
 
 def find(where: dict[str, str] | None) -> Callable[..., Any] | None:

@@ -95,6 +95,10 @@ class Pool:
         self.stopping = False
         self._oom = _oom_kills()
 
+    def use(self, settings: DirtySettings) -> None:
+        """Settings for the workers that start from now on."""
+        self._settings = settings
+
     # -- starting ---------------------------------------------------------------------------------------
 
     def open(self, placement: Placement) -> None:

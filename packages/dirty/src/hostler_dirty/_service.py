@@ -7,6 +7,7 @@ pool keeps the workers, and this module carries their words. It imports no app.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import os
 import socket
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hostler.errors import BootError, ConfigError
+from hostler.errors import BootError, ConfigError, HostlerError
 from hostler.plugin import Bound, ServiceContext, ServiceSetup
 
 from hostler_dirty import _functions, _manage, _placement, _probe
@@ -63,7 +64,11 @@ def serve(ctx: ServiceContext, settings: DirtySettings) -> None:
             function(arbiter)
         except Exception:
             ctx.log.exception("the hook on_dirty_starting failed")
-    asyncio.run(arbiter.main())
+    try:
+        asyncio.run(arbiter.main())
+    except BootError as error:
+        ctx.log.error("%s", error)  # what led to it was logged where it happened
+        raise SystemExit(error.exit_code) from None
 
 
 class Arbiter:
@@ -213,7 +218,28 @@ class Arbiter:
             self._ended.set()
         if self._ctx.reloading:
             self._ctx.reloading = False
+            self._reread()
             self.spawn(_manage.reload(self, None))
+
+    def _reread(self) -> None:
+        """After a HUP: the settings anew. The apps and the number of slots stay until a restart."""
+        reread = getattr(self._ctx, "reread", None)
+        if reread is None:
+            return
+        try:
+            fresh = reread()
+        except HostlerError as error:
+            self.log.error("the dirty pool keeps its settings: %s", error)
+            return
+        if fresh is None or self.pool is None:
+            return
+        if (fresh.apps, fresh.workers, fresh.threads) != (self.cfg.apps, self.cfg.workers, self.cfg.threads):
+            self.log.warning("dirty_apps, dirty_workers and dirty_threads change with a restart only")
+            fresh = dataclasses.replace(
+                fresh, apps=self.cfg.apps, workers=self.cfg.workers, threads=self.cfg.threads
+            )
+        self.cfg = fresh
+        self.pool.use(fresh)
 
     def spawn(self, work: Any) -> None:
         """Run a coroutine beside everything else."""

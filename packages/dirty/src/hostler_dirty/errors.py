@@ -74,7 +74,9 @@ class DirtyAppError(DirtyError):
         traceback: str | None = None,
         error_type: str = "",
     ) -> None:
-        super().__init__(message, {"app_path": app_path, "action": action, "error_type": error_type})
+        DirtyError.__init__(
+            self, message, {"app_path": app_path, "action": action, "error_type": error_type}
+        )
         self.app_path = app_path
         self.action = action
         self.traceback = traceback
@@ -93,8 +95,8 @@ class DirtyNoWorkersAvailableError(DirtyError):
         cause: str = "",
     ) -> None:
         text = message or f"No worker is ready for {app_path}" + (f" ({state})" if state else "")
-        super().__init__(
-            text, {"app_path": app_path, "state": state, "retry_after": retry_after, "cause": cause}
+        DirtyError.__init__(
+            self, text, {"app_path": app_path, "state": state, "retry_after": retry_after, "cause": cause}
         )
         self.app_path = app_path
         self.state = state
