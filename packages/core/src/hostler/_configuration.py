@@ -308,7 +308,7 @@ class _Choice:
         binds = [*self._settings.bind, *(str(one.get("bind", "")) for one in self._settings.listen)]
         schemes = [self._settings.protocol]
         for bind in binds:
-            match = re.match(r"([A-Za-z][A-Za-z0-9.-]*)(?:\+unix)?:/", bind)
+            match = re.match(r"([A-Za-z][A-Za-z0-9.-]*)(?:\+(?:unix|fd))?:/", bind)
             if match:
                 schemes.append(match[1].lower())
         return [one for one in dict.fromkeys(schemes) if one and one not in TRANSPORTS]
