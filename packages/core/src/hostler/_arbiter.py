@@ -56,6 +56,8 @@ class Arbiter:
         """Why the first start failed."""
         self.started: list[Callable[[], None]] = []
         """Called once, when the server is ready."""
+        self.stopped: list[Callable[[], None]] = []
+        """Called when the server begins to stop, and again when it hurries."""
         self.chores: list[Callable[[], bool]] = []
         """Called once a turn; True: call again soon."""
         self.private: list[Closable] = []
@@ -67,7 +69,7 @@ class Arbiter:
         self.deadlines = Deadlines(state)
         self.recycling = Recycling(state)
         self.services = Services(state, self.nursery, self._give_up)
-        self.reloading = Reload(state, self.nursery, self._bind, self._reloaded)
+        self.reloading = Reload(state, self.nursery, self.services, self._reload_told)
         start = plan.configuration.start
         assert start is not None
         self.upgrade = Upgrade(state, self.deaths, start, notifier.environment)
@@ -83,9 +85,15 @@ class Arbiter:
         self.watch(state.signals, None)
         state.plan.hooks.call("nworkers_changed", state.server, state.target, None)
         again = False
-        while not self._turn(again):
-            again = any([chore() for chore in self.chores])
-        return state.exit_code
+        while True:
+            try:
+                if self._turn(again):
+                    return state.exit_code
+                again = any([chore() for chore in self.chores])
+            except Exception:
+                # Children are kept alive by this loop, so nothing short of a signal may end it.
+                state.log.exception("the arbiter met an error; going on")
+                time.sleep(TICK)
 
     def _turn(self, soon: bool) -> bool:
         """One round; True when everything has ended."""
@@ -165,9 +173,7 @@ class Arbiter:
 
     def request_reload(self) -> None:
         """HUP: reload, or once more after the reload that runs."""
-        if not self.state.stopping:
-            self.notifier.reloading()
-            self.reloading.request()
+        self.reloading.request()
 
     def stop(self, *, graceful: bool = True) -> None:
         """TERM, INT, QUIT: begin to end, or end more quickly."""
@@ -180,6 +186,8 @@ class Arbiter:
         # The manager has to know its new main process before this one goes.
         self.notifier.send(f"MAINPID={self.upgrade.pid}" if self.upgrade.pid else "STOPPING=1")
         self.reloading.abandon()
+        for call in self.stopped:
+            call()
         for child in state.children.workers():
             self.nursery.stop(child, how)
         if how == "quick" and not state.children.workers():
@@ -212,11 +220,11 @@ class Arbiter:
 
     # -- what the steps tell ---------------------------------------------------------------------------
 
-    def _bind(self, configuration: Configuration, before: Any) -> Any:
-        return self.services.bind(configuration, before, self.state.log)
-
-    def _reloaded(self) -> None:
+    def _reload_told(self) -> None:
         result = self.reloading.result
+        if result["state"] == "running":
+            self.notifier.reloading()
+            return
         failed = f"; reload failed: {result['reason']}" if result["state"] == "failed" else ""
         self.notifier.send("READY=1", f"STATUS={self.summary()}{failed}")
 

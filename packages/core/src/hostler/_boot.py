@@ -39,7 +39,7 @@ def run(configuration: Configuration) -> int:
     _title.warm_up()
     settings = configuration.settings
     over = _reexec.handed_over(os.environ)
-    activated = [] if over else _systemd.listen_fds(os.environ)
+    activated = _systemd.listen_fds(os.environ)
     notifier = _systemd.Notifier(os.environ, keep=over is not None)
     if settings.chdir:
         os.chdir(settings.chdir)
@@ -95,6 +95,9 @@ class _Boot:
             state.signals.install(_signals.ARBITER)
             undo.callback(self._say_goodbye, arbiter)
             undo.callback(self._close_listeners, arbiter)
+            # At the beginning of a stop: workers have copies and empty the backlog before they close them,
+            # and whoever comes after that is refused at once instead of waiting for nothing.
+            arbiter.stopped.append(lambda: self._close_listeners(arbiter))
             hooks.call("on_starting", state.server)
             state.plan = self._plan(arbiter, log, hooks)
             undo.callback(arbiter.services.close)

@@ -85,7 +85,7 @@ def _put(temporary: str, path: str) -> None:
     for _ in range(10):
         try:
             os.link(temporary, path)
-        except FileExistsError:  # noqa: PERF203 - a bounded number of rounds, almost always one
+        except FileExistsError:
             if _replaced(temporary, path):
                 return
         else:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hostler import _app, _privileges
@@ -21,18 +21,16 @@ from hostler._child import prepare_environment
 from hostler._children import Child
 from hostler._heartbeat import CHANGED
 from hostler._hooks import HookTable
-from hostler._listeners import Inherited, open_listeners, unused
+from hostler._listeners import Inherited, OpenListener, open_listeners, unused
 from hostler._log import open_logger
 from hostler._state import Plan
 from hostler.errors import HostlerError
 
 if TYPE_CHECKING:
     from hostler._configuration import Configuration
-    from hostler._contexts import Bound
     from hostler._nursery import Nursery
+    from hostler._services import Services
     from hostler._state import State
-
-Bind = Callable[["Configuration", Mapping[str, "Bound"]], dict[str, "Bound"]]
 
 IDLE, PROVING, ROLLING = "idle", "proving", "rolling"
 
@@ -40,12 +38,12 @@ IDLE, PROVING, ROLLING = "idle", "proving", "rolling"
 class Reload:
     """The reloads of one arbiter."""
 
-    def __init__(self, state: State, nursery: Nursery, bind: Bind, ended: Callable[[], None]) -> None:
-        """`bind` makes what new services need; `ended()` is called when a reload is over, however it went."""
+    def __init__(self, state: State, nursery: Nursery, services: Services, told: Callable[[], None]) -> None:
+        """`services` bind what new ones need; `told()` is called when a reload begins and when it is over."""
         self._state = state
         self._nursery = nursery
-        self._bind = bind
-        self._ended = ended
+        self._services = services
+        self._told = told
         self.activated: tuple[Inherited, ...] = ()
         """The service manager's sockets, if the listeners are those."""
         self._prover: Child | None = None
@@ -95,6 +93,7 @@ class Reload:
         state = self._state
         self.result = {"state": "running", "reason": "", "generation": state.plan.generation}
         state.log.info("reloading")
+        self._told()
         try:
             state.candidate = self._plan(state.plan.configuration.rebuild())
         except HostlerError as error:
@@ -126,19 +125,16 @@ class Reload:
         if settings.preload_app:
             prepare_environment(settings)
             application = _app.load(settings)
-        bound = self._bind(configuration, state.plan.bound)
-        listeners = tuple(
-            open_listeners(
-                configuration,
-                self.activated,
-                activated=bool(self.activated),
-                current=state.plan.listeners,
-                attempts=1,
-            )
-        )
+        bound = self._services.bind(configuration, state.plan.bound, state.log)
+        try:
+            listeners = self._listen(configuration)
+        except HostlerError:
+            self._services.release(bound, state.plan.bound)
+            raise
         try:
             log = open_logger(configuration)
         except HostlerError:
+            self._services.release(bound, state.plan.bound)
             for listener in unused(state.plan.listeners, listeners):
                 listener.close(unlink=True)
             raise
@@ -146,6 +142,17 @@ class Reload:
             log.error.warning("%s", warning)
         generation = state.plan.generation + 1
         return Plan(generation, configuration, listeners, log, hooks, bound, application)
+
+    def _listen(self, configuration: Configuration) -> tuple[OpenListener, ...]:
+        return tuple(
+            open_listeners(
+                configuration,
+                self.activated,
+                activated=bool(self.activated),
+                current=self._state.plan.listeners,
+                attempts=1,
+            )
+        )
 
     # -- from the first worker to the last -------------------------------------------------------------
 
@@ -190,9 +197,15 @@ class Reload:
             state.note(f"reloaded: generation {generation}")
             self._finish()
 
+    def _old_workers(self) -> list[Child]:
+        """Those of older generations that were not told to stop."""
+        generation = self._state.plan.generation
+        workers = self._state.children.workers()
+        return [child for child in workers if child.generation < generation and not child.stopping]
+
     def _close_retired(self) -> None:
         state = self._state
-        if state.retired and all(w.generation == state.plan.generation for w in state.children.workers()):
+        if state.retired and not self._old_workers():
             for listener in state.retired:
                 state.log.info("no longer listening at %s", listener.name)
                 listener.close(unlink=True)
@@ -217,6 +230,7 @@ class Reload:
             self._prover = None
         if candidate is None:
             return
+        self._services.release(candidate.bound, state.plan.bound)
         for listener in unused(state.plan.listeners, candidate.listeners):
             listener.close(unlink=True)
         self._log_as_before(candidate)
@@ -235,7 +249,7 @@ class Reload:
         self.phase = IDLE
         self.over += 1
         self.result["at"] = time.time()
-        self._ended()
+        self._told()
         if self._pending:
             self._pending = False
             self.request()

@@ -58,11 +58,16 @@ class Services:
                 made[service.name] = Bound()
         return made
 
+    def release(self, before: Mapping[str, Bound], kept: Mapping[str, Bound]) -> None:
+        """Close what of `before` is not kept; a service that still runs has its own copies."""
+        for name, bound in before.items():
+            if name not in kept:
+                for descriptor in bound.descriptors.values():
+                    os.close(descriptor)
+
     def close(self) -> None:
         """At the server's end: descriptors and the private directory."""
-        for bound in self._state.plan.bound.values():
-            for descriptor in bound.descriptors.values():
-                os.close(descriptor)
+        self.release(self._state.plan.bound, {})
         if self._setup is not None and self._setup.directory:
             shutil.rmtree(self._setup.directory, ignore_errors=True)
 
@@ -115,6 +120,7 @@ class Services:
                 self._stop(child, old, "graceful", "no longer wanted")
             elif child.name in kept and not child.stopping:
                 signal_child(child, signal.SIGHUP)
+        self.release(old.bound, new.bound)
 
     def stop(self, how: str) -> None:
         """The workers have ended: end the services."""

@@ -19,7 +19,8 @@ def on_starting(server): _note("on_starting", _server(server), server.num_worker
 def when_ready(server): _note("when_ready", _server(server), server.address)
 def on_reload(server): _note("on_reload", _server(server))
 def pre_fork(server, worker): _note("pre_fork", _server(server), worker.age, worker.pid)
-def post_fork(server, worker): _note("post_fork", _server(server), worker.pid == os.getpid(), worker.ppid == os.getppid())
+def post_fork(server, worker):
+    _note("post_fork", _server(server), worker.pid == os.getpid(), worker.ppid == os.getppid())
 def post_worker_init(worker): _note("post_worker_init", worker.pid == os.getpid(), worker.alive, callable(worker.wsgi))
 def worker_int(worker): _note("worker_int", worker.pid == os.getpid())
 def pre_request(worker, req): _note("pre_request", worker.nr, req.method, req.path)
@@ -66,6 +67,7 @@ def test_every_hook_at_its_moment(server: Any, wait_until: Callable[..., Any]) -
     ]
     path.write_text("")
     os.kill(worker, signal.SIGINT)
+    wait_until(lambda: "child_exit arbiter 2" in noted(), "the worker's end")
     server.settled(1)
     assert noted()[:3] == ["worker_int True", "worker_exit True", "child_exit arbiter 2"]
     path.write_text("")

@@ -11,9 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from hostler import _reexec, _signals
 from hostler._children import SERVICE, WORKER, Child, Children
 from hostler._heartbeat import ABSENT, READY, SLOTS, Page, SlotStatus
@@ -21,6 +18,8 @@ from hostler._hooks import HookTable
 from hostler._nursery import LONGEST, Backoff
 from hostler.errors import ConfigError
 from hostler.settings import Settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 # -- the shared page -----------------------------------------------------------------------------------
 

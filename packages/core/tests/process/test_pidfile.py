@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from hostler._pidfile import PidFile
 from hostler.errors import ConfigError
 

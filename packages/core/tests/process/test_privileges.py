@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from hostler._privileges import Identity, check, drop
 from hostler.errors import ConfigError
 

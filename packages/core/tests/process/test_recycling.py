@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hostler._recycling import memory
 
 
@@ -42,6 +43,7 @@ def test_replacement_that_fails_keeps_the_old_one(server: Any) -> None:
     assert server.get() == str(before)
 
 
+@pytest.mark.load
 def test_max_worker_rss(server: Any) -> None:
     """A worker that grew is replaced."""
     server.write(

@@ -69,7 +69,7 @@ def test_broken_application_changes_nothing(server: Any) -> None:
     broken(server, before, "No module named 'nowhere_at_all'")
     server.write("app.py", whole)
     server.send(signal.SIGHUP)
-    server.settled(2)
+    server.settled(2, generation=2)
     assert server.status()["reload"] == "ok"
 
 
@@ -130,6 +130,7 @@ def test_slow_application_stalls_nobody(server: Any) -> None:
     assert not failures
 
 
+@pytest.mark.load
 def test_storm_of_hups_is_coalesced(server: Any) -> None:
     """One reload runs and one waits; never more workers than twice the wanted."""
     server.write("app.py", "import time\ntime.sleep(0.3)\n" + NUMBERED.format("one"))

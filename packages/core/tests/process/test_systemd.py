@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from hostler import _systemd
 from hostler.errors import ListenError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 
 @pytest.fixture
-def upgraded(server: Any, wait_until: Callable[..., Any]) -> Iterator[Any]:
+def upgraded(server: Any, wait_until: Callable[..., Any]) -> Any:
     """A server beside which a new arbiter is ready; its pid is `server.new`."""
     server.configure(workers=2).start()
     server.settled(2)
@@ -21,7 +21,7 @@ def upgraded(server: Any, wait_until: Callable[..., Any]) -> Iterator[Any]:
     second = server.directory / "pid.2"
     wait_until(lambda: server.log().count("ready: ") == 2 and second.exists(), lambda: server.log())
     server.new = int(second.read_text())
-    yield server
+    return server
 
 
 def test_new_arbiter_takes_over(
