@@ -245,6 +245,12 @@ class Drive(asyncio.Protocol):
         else:
             self.settle()
 
+    def released(self, exchange: Exchange | WebSocket) -> None:
+        """The application of a request that is gone has returned: its stream's place is free now, not before."""
+        if not self.transport.is_closing() and self.connection.multiplexed:
+            self.connection.abort(exchange.stream)
+            self.put(0)
+
     def choke(self, exchange: WebSocket, *, choked: bool) -> None:
         """Stop reading for an application that does not keep up; streams of HTTP/2 have credit for that."""
         if not self.connection.multiplexed:

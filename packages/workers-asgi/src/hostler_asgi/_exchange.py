@@ -147,6 +147,8 @@ class Exchange:
                 self._returned()
         finally:
             worker.running.discard(self)
+            if self.gone:
+                drive.released(self)
 
     # -- the application's side ------------------------------------------------------------------------
 
@@ -339,7 +341,7 @@ class Exchange:
     def _returned(self) -> None:
         """It returned before its response was complete."""
         if self.gone:
-            self.drive.finished(self)
+            self._break_off()
             return
         self.drive.worker.log.error(
             "%s %s: the application returned before its response was complete",

@@ -17,6 +17,7 @@ from websockets.exceptions import ProtocolError
 from hostler_asgi._errors import ClientDisconnected, MessageError, caused_by_disconnect
 from hostler_asgi._frames import Closed, Frames
 from hostler_asgi._handshake import Opening, Refusal
+from hostler_asgi._pings import Pings
 
 if TYPE_CHECKING:
     from hostler_asgi._drive import Drive
@@ -34,14 +35,14 @@ class WebSocket:
 
     __slots__ = (
         "_deadline",
+        "_denied",
         "_disconnect",
         "_early",
         "_frames",
         "_held",
         "_opening",
         "_owed",
-        "_ping",
-        "_ping_at",
+        "_pings",
         "_queue",
         "_state",
         "_told_connect",
@@ -83,11 +84,11 @@ class WebSocket:
         self._early: list[bytes] = []
         self._queue: deque[str | bytes] = deque()
         self._owed = 0
-        self._held = False
+        self._held = self._denied = False
         self._disconnect: Closed | None = None
         self._waiters: list[asyncio.Future[None]] | None = None
-        self._ping = b""
-        self._ping_at = self._deadline = float("inf")
+        self._pings: Pings | None = None
+        self._deadline = float("inf")
 
     # -- the drive's side ------------------------------------------------------------------------------
 
@@ -141,28 +142,23 @@ class WebSocket:
 
     def tick(self, now: float) -> None:
         """The worker's timer: pings, and the peer's time for pongs and for its close."""
-        settings, frames = self.drive.worker.settings, self._frames
-        if frames is None:
+        frames, pings = self._frames, self._pings
+        if frames is None or pings is None:
             return
-        if self._state == OPEN:
-            if self._held:  # its pong may wait behind the messages that are not read
-                self._deadline = now + settings.websocket_ping_timeout
-            elif self._ping and frames.pong == self._ping:
-                self._ping, self._deadline = b"", float("inf")
-            elif self._ping and now > self._deadline and settings.websocket_ping_timeout:
+        if self._state == CLOSING and now > self._deadline:
+            self._over()
+        elif self._state == OPEN:
+            if self._held:
+                pings.excuse(now)
+            elif pings.overdue(now, frames.pong):
                 self.drive.worker.ctx.log.refused("ws_ping", self.drive.peer, "a ping was not answered")
                 frames.fail(1011, "ping timeout")
                 self._closed(Closed(1011, "ping timeout"))
                 self._over()
                 return
-            if not self._ping and now >= self._ping_at:
-                self._ping = b"%d" % int(now * 1000)
-                frames.ping(self._ping)
-                self._ping_at = now + settings.websocket_ping_interval
-                self._deadline = now + settings.websocket_ping_timeout
+            if payload := pings.next(now):
+                frames.ping(payload)
                 self._write(frames.outgoing())
-        elif self._state == CLOSING and now > self._deadline:
-            self._over()
 
     # -- the application's side ------------------------------------------------------------------------
 
@@ -185,6 +181,8 @@ class WebSocket:
             self._returned()
         finally:
             worker.running.discard(self)
+            if self.gone:
+                drive.released(self)
 
     async def receive(self) -> dict[str, Any]:
         """`websocket.connect`, then messages, then `websocket.disconnect` again and again."""
@@ -275,8 +273,9 @@ class WebSocket:
         )
         self._state = OPEN
         self.status, self.headers = 101 if self.head.http_version != "2" else 200, fields
-        if settings.websocket_ping_interval:
-            self._ping_at = self.drive.worker.now + settings.websocket_ping_interval
+        self._pings = Pings(
+            settings.websocket_ping_interval, settings.websocket_ping_timeout, self.drive.worker.now
+        )
         early, self._early = self._early, []
         for block in early:
             self.data(block)
@@ -298,9 +297,9 @@ class WebSocket:
         if self._state != DENYING:
             raise MessageError(f"{kind} cannot be sent now")
         body, more = bytes(message.get("body", b"")), message.get("more_body", False)
-        if self.sent < 0 or not self._owed:
+        if not self._denied:
             self.connection.start(self.stream, self.status, self.headers, length=None if more else len(body))
-            self._owed = 1  # the head is out
+            self._denied = True
         self.connection.data(self.stream, body)
         self.sent += len(body)
         if more:
