@@ -11,7 +11,7 @@ import os
 import re
 import time
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hostler._contexts import AccessLine
@@ -61,7 +61,7 @@ def compile_format(text: str) -> Render:
         parts.append(f"{{{expression}}}" if match[2] == "s" else _formatted(match[2], expression, names))
     _literal(parts, text[position:])
     parts.append("\\n")
-    names["of_head"] = HeadCache(lambda head: tuple(_atom_of_head(atom, head) for atom in head_atoms))
+    names["of_head"] = HeadCache(_compile_head(head_atoms))
     source = "def render(line):\n"
     if head_atoms:
         source += "    static = of_head[line.head]\n"
@@ -134,37 +134,92 @@ def field_of(head: Head, name: bytes) -> str:
 
 
 def user_of(head: Head) -> str:
-    """The user name of Basic credentials (RFC 7617); empty without."""
+    """The user name of Basic credentials; empty without."""
     for key, value in head.headers:
-        if key == b"authorization" and value[:6].lower() == b"basic ":
-            try:
-                return (
-                    b64decode(value[6:].strip(), validate=True).partition(b":")[0].decode("utf-8", "replace")
-                )
-            except (binascii.Error, ValueError):
-                return ""
+        if key == b"authorization":
+            return _basic_user(value)
     return ""
 
 
+def _basic_user(value: bytes) -> str:
+    """RFC 7617, section 2."""
+    if value[:6].lower() != b"basic ":
+        return ""
+    try:
+        return b64decode(value[6:].strip(), validate=True).partition(b":")[0].decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+class _Texts(dict[bytes, str]):
+    """Octets of a field -> text for the log, remembered. Bounded."""
+
+    def __missing__(self, data: bytes) -> str:
+        if len(self) >= _KEPT:
+            self.clear()
+        done = escape(data.decode("latin-1")) or "-"
+        if len(data) <= _KEPT:
+            self[data] = done
+        return done
+
+
+_Part = Callable[[Head, list[bytes]], str]
+"""A head, and the values of the fields that some atom wants -> the text of one atom."""
+
+
+def _compile_head(atoms: Sequence[str]) -> Callable[[Head], tuple[str, ...]]:
+    """One pass over a head's fields for all atoms that depend on it."""
+    wanted: dict[bytes, int] = {}
+    parts = [_part(atom, wanted) for atom in atoms]
+
+    def make(head: Head) -> tuple[str, ...]:
+        found = [b""] * len(wanted)
+        if wanted:
+            for name, value in head.headers:
+                index = wanted.get(name)
+                if index is not None:
+                    found[index] = found[index] + b"," + value if found[index] else value
+        return tuple([part(head, found) for part in parts])
+
+    return make
+
+
+def _part(atom: str, wanted: dict[bytes, int]) -> _Part:
+    """The function of one atom; enters the field that it needs into `wanted`."""
+    if atom == "r":
+        return _request_line
+    if atom in "mUqH":
+        return _SIMPLE[atom]
+    name = _FIELD.get(atom) or atom[1:-2].lower().encode("latin-1", "replace")
+    if name in _SECRET and atom != "u":
+        return lambda head, found: HIDDEN
+    index = wanted.setdefault(name, len(wanted))
+    if atom == "u":
+        return lambda head, found: (escape(_basic_user(found[index])) or "-") if found[index] else "-"
+    texts = _Texts()
+    return lambda head, found: texts[found[index]]
+
+
+_FIELD = {"f": b"referer", "a": b"user-agent", "u": b"authorization"}
+
+
+def _request_line(head: Head, found: list[bytes]) -> str:
+    # The target is cut before the protocol is added, so that a long one cannot hide it.
+    del found
+    return f"{escape(head.method)} {escape(head.target.decode('latin-1'))} {protocol_of(head)}"
+
+
+_SIMPLE: dict[str, _Part] = {
+    "m": lambda head, found: escape(head.method),
+    "U": lambda head, found: escape(head.path.decode("latin-1")) or "-",
+    # Empty, not "-": so gunicorn writes it.
+    "q": lambda head, found: escape(head.query.decode("latin-1")),
+    "H": lambda head, found: protocol_of(head),
+}
+
+
 def _atom_of_head(atom: str, head: Head) -> str:
-    if atom.startswith("{"):
-        text = field_of(head, atom[1:-2].lower().encode("latin-1", "replace"))
-    elif atom == "r":
-        # The target is cut before the protocol is added, so that a long one cannot hide it.
-        target = escape(head.target.decode("latin-1"))
-        return f"{escape(head.method)} {target} {protocol_of(head)}"
-    elif atom == "f":
-        text = field_of(head, b"referer")
-    elif atom == "a":
-        text = field_of(head, b"user-agent")
-    elif atom == "u":
-        text = user_of(head)
-    elif atom == "q":
-        # Empty, not "-": so gunicorn writes it.
-        return escape(head.query.decode("latin-1"))
-    else:
-        text = {"m": head.method, "U": head.path.decode("latin-1"), "H": protocol_of(head)}[atom]
-    return escape(text) or "-"
+    return _compile_head([atom])(head)[0]
 
 
 def _answer_field(name: str) -> Callable[[AccessLine], str]:

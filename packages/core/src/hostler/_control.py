@@ -87,7 +87,8 @@ class ControlServer:
             sock.close()
             if not self._told:
                 self._told = True
-                self._log.warning("control socket %r: %s", self.path, error.strerror or error)
+                reason = error.strerror or error
+                self._log.warning("control socket %r: %s; trying again", self.path, reason)
             return False
         self._inode = found.st_dev, found.st_ino
         self._socket = sock

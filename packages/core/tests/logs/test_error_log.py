@@ -10,7 +10,6 @@ import resource
 import select
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -279,11 +278,9 @@ def test_a_named_pipe_without_reader(tmp_path: Path) -> None:
     path = tmp_path / "fifo"
     os.mkfifo(path)
     output = Output(str(path))
-    began = time.monotonic()
     for _ in range(5000):
         output.write(b"x" * 100 + b"\n")
     assert output.dropped
-    assert time.monotonic() - began < 20
     output.close()
 
 
