@@ -57,8 +57,9 @@ class Door:
             self._driver.poller.remove(self._listener.socket.fileno())
 
     def close(self) -> None:
-        """For good."""
+        """For good: once every process has closed its socket, who comes is refused instead of waiting in vain."""
         self.shut()
+        self._listener.socket.close()
         os.close(self._spare)
 
     def ready(self, mask: int) -> None:
@@ -124,6 +125,7 @@ class Handshake:
         "_reader",
         "_since",
         "_socket",
+        "_wrapped",
         "descriptor",
         "gone",
     )
@@ -132,7 +134,8 @@ class Handshake:
         self, driver: Driver, sock: socket.socket, peer: Any, listener: Listener, reader: Any
     ) -> None:
         self._driver = driver
-        self._socket = sock
+        self._socket: Any = sock
+        self._wrapped = False
         self._peer = peer
         self._listener = listener
         self._reader = reader
@@ -147,7 +150,7 @@ class Handshake:
         del mask
         if self._reader is not None and not self._read_proxy():
             return
-        if not isinstance(self._socket, ssl.SSLSocket):
+        if not self._wrapped:
             self._wrap()
         self._shake()
 
@@ -175,6 +178,7 @@ class Handshake:
     def _wrap(self) -> None:
         context = self._driver.context.tls(self._listener)
         assert context is not None
+        self._wrapped = True
         # Made before a library of greenlets replaced these classes, which work only together.
         context.sslsocket_class = ssl.SSLSocket
         self._socket = ssl.SSLContext.wrap_socket(
@@ -183,7 +187,6 @@ class Handshake:
 
     def _shake(self) -> None:
         sock = self._socket
-        assert isinstance(sock, ssl.SSLSocket)
         try:
             sock.do_handshake()
         except ssl.SSLWantReadError:
@@ -223,7 +226,7 @@ class Handshake:
             self._socket.close()
 
 
-def make_channel(driver: Driver, sock: socket.socket, peer: Any, listener: Listener, alpn: str) -> Channel:
+def make_channel(driver: Driver, sock: Any, peer: Any, listener: Listener, alpn: str) -> Channel:
     """The channel of a socket that is ready for its protocol."""
     unix = listener.unix
     local = None if unix else sock.getsockname()[:2]
@@ -231,16 +234,16 @@ def make_channel(driver: Driver, sock: socket.socket, peer: Any, listener: Liste
         peer=("", 0) if unix else (peer[0], peer[1]),
         local=("", 0) if unix else local,
         unix=unix,
-        secure=isinstance(sock, ssl.SSLSocket),
+        secure=listener.secure,
         protocol=alpn,
     )
     channel = Channel(driver, sock, listener, transport, driver.context.connect(listener, transport))
-    if isinstance(sock, ssl.SSLSocket):
+    if listener.secure:
         channel.extra = describe_tls(sock)
     return channel
 
 
-def describe_tls(sock: ssl.SSLSocket) -> dict[str, Any]:
+def describe_tls(sock: Any) -> dict[str, Any]:
     """What the handshake says, under the names that Apache's mod_ssl made common."""
     extra: dict[str, Any] = {"HTTPS": "on"}
     cipher = sock.cipher()

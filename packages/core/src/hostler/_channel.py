@@ -81,7 +81,7 @@ class Channel:
     def __init__(
         self,
         driver: Driver,
-        sock: socket.socket,
+        sock: Any,
         listener: Listener,
         transport: Transport,
         connection: Connection,
@@ -279,8 +279,9 @@ class Channel:
     def _send_several(self, out: list[bytes]) -> int:
         total = sum(map(len, out))
         if self.transport.secure or total <= JOINED:
-            return self.socket.send(b"".join(out))
-        return self.socket.sendmsg(out[:512])
+            out[:] = [b"".join(out)]  # TLS must be offered the same octets again when it could not take them
+            return int(self.socket.send(out[0]))
+        return int(self.socket.sendmsg(out[:512]))
 
     def _queue(self, out: list[bytes], sent: int = 0) -> None:
         if not self._pending:

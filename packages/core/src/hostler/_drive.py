@@ -176,6 +176,8 @@ class Driver:
                     door.empty()
                 door.close()
             self._doors.clear()
+            for listener in self.context.listeners:
+                listener.socket.close()
             self.now = now
         for member in list(self.members.values()):
             member.drain()
@@ -235,7 +237,7 @@ class Driver:
             return
         self.admit(sock, address, listener, "")
 
-    def admit(self, sock: socket.socket, address: Any, listener: Listener, alpn: str) -> None:
+    def admit(self, sock: Any, address: Any, listener: Listener, alpn: str) -> None:
         """A socket is ready for its protocol: most clients have sent their request already, so look at once."""
         channel = make_channel(self, sock, address, listener, alpn)
         self.members[channel.descriptor] = channel

@@ -19,6 +19,9 @@ from hostler._drive import Driver
 from hostler._poll import READ
 from hostler._wsgi import HIGH_WATER, Exchange
 
+SATURATED = 0.02
+"""Seconds until a worker without a free thread looks at its backlog again."""
+
 
 class Arrival:
     """How a thread or greenlet waits for the loop to move a channel on."""
@@ -55,6 +58,8 @@ class SharedDriver(Driver):
         self.loop_thread = threading.get_ident()
         self._crowded = False  # a neighbour does not keep anybody waiting here; balance is kept by `_balance`
         self._balance = context.multiprocess
+        self.saturated: Callable[[], bool] | None = None
+        """Says that nobody is free for a request and that nobody has become free for a while."""
         self._wake_read, self._wake_write = os.pipe()
         for descriptor in (self._wake_read, self._wake_write):
             os.set_blocking(descriptor, False)
@@ -82,6 +87,14 @@ class SharedDriver(Driver):
             read(descriptor, 4096)
         else:
             super()._other(descriptor, mask)
+
+    def stopping_accepts(self) -> bool:
+        """While nobody could serve them, new connections wait where another worker can take them."""
+        if self.saturated is not None and self.saturated():
+            for door in self._doors.values():
+                door.shut(self.now + SATURATED)
+            return True
+        return super().stopping_accepts()
 
     def has_more_than_its_share(self) -> bool:
         """As in the one-request driver."""

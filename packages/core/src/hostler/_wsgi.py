@@ -214,12 +214,8 @@ class Exchange:
                 return True
             if not self._iterate():
                 return False
-        except Exception:  # noqa: BLE001 - the wall around the application
+        except BaseException:  # noqa: BLE001 - the wall around the application: SystemExit costs a 500, no worker
             self._fail()
-        except BaseException:
-            self._fail()
-            self._finish()
-            raise
         self._finish()
         return True
 

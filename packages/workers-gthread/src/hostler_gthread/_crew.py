@@ -39,6 +39,8 @@ SETTLED = 64
 """Requests of a new leader that are not judged."""
 QUIET = 20
 """Looks in a row at a leader that took no request before the main thread sleeps until it takes one."""
+HELD = 0.02
+"""Seconds after which a request counts as one that will take long."""
 MAIN = 0
 NOBODY = -1
 """The lead was offered; the runner that takes the word becomes the leader."""
@@ -79,6 +81,7 @@ class Crew:
     def start(self, driver: SharedDriver) -> None:
         """Start the threads; they wait for work."""
         self._driver = driver
+        driver.saturated = self.saturated
         for number in range(self._count):
             thread = threading.Thread(target=self._work, name=f"hostler-request-{number}", daemon=True)
             thread.start()
@@ -154,6 +157,14 @@ class Crew:
             self._context.stuck(
                 f"{head.method} {head.target.decode('latin-1')} has run for {now - runner.since:.0f} s\n{stack}"
             )
+
+    def saturated(self) -> bool:
+        """Every thread has had its request for longer than one should last that is soon over."""
+        now = time.monotonic()
+        runners = self._runners.values()
+        return len(runners) == self._count and all(
+            runner.exchange is not None and now - runner.since > HELD for runner in list(runners)
+        )
 
     # -- requests --------------------------------------------------------------------------------------
 
