@@ -7,6 +7,7 @@ a test can look at what the application saw.
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import importlib.util
 import logging
 import os
@@ -17,11 +18,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hostler.http import Limits, Opening, Policy
-from hostler.http1._connection import open_connection
+from hostler.plugin import Limits, Opening, Policy
 from hostler.settings import Settings
 from hostler_asgi import AsgiSettings
 from hostler_asgi._worker import serve
+
+
+def _open_http1() -> Callable[[Opening], Any]:
+    """HTTP/1 as any worker gets it: through its entry point."""
+    (found,) = importlib.metadata.entry_points(group="hostler.protocols", name="http1")
+    module, _, name = found.load().open.partition(":")
+    opened: Callable[[Opening], Any] = getattr(importlib.import_module(module), name)
+    return opened
+
+
+open_connection = _open_http1()
 
 
 class Log:
