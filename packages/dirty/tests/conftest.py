@@ -20,7 +20,7 @@ def make_pool(request):
     pools = []
 
     def make(*apps, **settings):
-        pool = Pool([a if ":" in a else f"pool_apps:{a}" for a in apps], **settings)
+        pool = Pool([f"pool_apps:{a}" for a in apps], **settings)
         pools.append(pool)
         return pool
 

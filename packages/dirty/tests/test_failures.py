@@ -10,6 +10,7 @@ import time
 
 import pytest
 from pool_harness import wait_for
+from pool_helpers import Background, alive
 
 from hostler_dirty import (
     DirtyAppError,
@@ -24,30 +25,6 @@ from hostler_dirty import (
 )
 
 ECHO = "pool_apps:Echo"
-
-
-class Background:
-    """Calls in threads; what each gave."""
-
-    def __init__(self):
-        self.results = {}
-        self._threads = []
-
-    def call(self, name, function, *args, **kwargs):
-        def run():
-            try:
-                self.results[name] = function(*args, **kwargs)
-            except BaseException as error:
-                self.results[name] = error
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        self._threads.append(thread)
-
-    def join(self):
-        for thread in self._threads:
-            thread.join(60)
-        return self.results
 
 
 def busy(pool, slot=0):
@@ -285,15 +262,6 @@ def test_a_killed_arbiter(make_pool, client):
     wait_for(lambda: not any(alive(pid) for pid in old), "the end of the old workers")
     assert len(pool.noted("close")) == 2
     assert client.execute(ECHO, "echo", 2) == 2
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        return file.read().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def test_a_stopped_arbiter_holds_no_deadline_up(make_pool, client):

@@ -62,7 +62,7 @@ def status(arbiter: Arbiter) -> dict[str, Any]:
                 "state": slot.state if member is None or member.state != "draining" else "draining",
                 "apps": list(slot.apps),
                 "pid": member.pid if member else None,
-                "generation": slot.generation,
+                "generation": member.generation if member else slot.generation,
                 "restarts": slot.restarts,
                 "served": member.served if member else 0,
                 "running": len(member.running()) if member else 0,

@@ -64,11 +64,7 @@ def serve(ctx: ServiceContext, settings: DirtySettings) -> None:
             function(arbiter)
         except Exception:
             ctx.log.exception("the hook on_dirty_starting failed")
-    try:
-        asyncio.run(arbiter.main())
-    except BootError as error:
-        ctx.log.error("%s", error)  # what led to it was logged where it happened
-        raise SystemExit(error.exit_code) from None
+    asyncio.run(arbiter.main())
 
 
 class Arbiter:
