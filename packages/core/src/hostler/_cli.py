@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HostlerError as error:
         if _debugging(arguments, os.environ) and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
-        print(f"{prog}: error: {error}", file=sys.stderr)  # noqa: T201  # there is no log yet
+        print(f"{prog}: error: {one_line(str(error))}", file=sys.stderr)  # noqa: T201  # there is no log yet
         return error.exit_code
     except BrokenPipeError:
         # The reader of a listing has left (`| head`); the interpreter must not trip over it again at its end.
@@ -35,6 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def one_line(text: str) -> str:
+    """A message whatever the user's values in it hold: control characters are written as Python would."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _run(arguments: list[str], prog: str) -> int:
