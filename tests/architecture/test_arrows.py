@@ -16,7 +16,7 @@ PACKAGES = {
     path.name: path for path in sorted(ROOT.glob("packages/*/src/*")) if (path / "__init__.py").exists()
 }
 PLUGINS = {name: path for name, path in PACKAGES.items() if name not in ("hostler", "hostler_testkit")}
-FACES = {"hostler.plugin", "hostler.settings", "hostler.errors", "hostler.drive"}
+FACES = {"hostler.plugin", "hostler.settings", "hostler.errors", "hostler.drive", "hostler.gateway"}
 HINTS = "_known.py"
 """The one file of the core that may name the official plugins: what to install for a name."""
 
@@ -25,7 +25,7 @@ PROCESS_TOWER = re.compile(
     r"|daemon|hooks|sources|configuration|cli|control|listeners|bind)(_\w+)?$"
 )
 REQUEST_TOWER = re.compile(
-    r"(http|http1|_wsgi|_environ|_input|_drive|_shared_drive|_green_drive|_channel|_sync_serve)\b"
+    r"(http|http1|gateway|_wsgi|_environ|_input|_drive|_shared_drive|_green_drive|_channel|_sync_serve)\b"
 )
 
 
@@ -106,7 +106,7 @@ def test_towers_are_apart() -> None:
             assert not wrong, f"{relative} (process tower) imports {wrong}"
 
 
-@pytest.mark.parametrize("room", ["http", "http1"])
+@pytest.mark.parametrize("room", ["http", "http1", "gateway"])
 def test_protocols_do_no_io(room: str) -> None:
     """Bytes in, events out: no socket, selector, thread, clock, logger or setting."""
     forbidden = {

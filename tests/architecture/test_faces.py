@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-FACES = ("hostler.plugin", "hostler.drive", "hostler.errors", "hostler.settings")
+FACES = ("hostler.plugin", "hostler.drive", "hostler.errors", "hostler.settings", "hostler.gateway")
 
 
 @pytest.mark.parametrize("face", FACES)
