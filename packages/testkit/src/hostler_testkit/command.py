@@ -62,16 +62,17 @@ class Table:
 def check(kind: str, name: str, vectors: str | None, every: bool, more: list[str]) -> int:
     """Run a suite and print its table; the exit code is 0 when all passed."""
     table = Table(every)
-    words = [
-        "--pyargs",
-        SUITES[kind],
-        f"--hostler-{kind}",
-        name,
+    # The user's own pytest configuration has no say here.
+    words = ["-c", str(Path(__file__).with_name("suite.ini")), "--rootdir", str(Path.cwd())]
+    words += [
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",
         "-p",
         "no:terminal",
         "-p",
         "no:cacheprovider",
     ]
+    words += ["--pyargs", SUITES[kind], f"--hostler-{kind}", name]
     if vectors:
         words += ["--hostler-vectors", vectors]
     code = pytest.main([*words, *more], plugins=[table])

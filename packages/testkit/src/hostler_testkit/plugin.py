@@ -93,7 +93,8 @@ def generate_protocol_tests(metafunc: pytest.Metafunc) -> None:
     rows = []
     for name in names:
         value = plugin_value("hostler.protocols", name)
-        vectors = imported(given) if given else vectors_for(value.name)
+        own = getattr(metafunc.module, "PROTOCOL_VECTORS", None)
+        vectors = imported(given) if given else own or vectors_for(value.name)
         for check in CHECKS:
             for title, octets in vectors.items():
                 rows.append(pytest.param(value, check, (title, octets), id=f"{value.name}-{check}-{title}"))

@@ -164,7 +164,7 @@ class Server:
 
     def addresses(self) -> list[tuple[str, int]]:
         """Host and port of every TCP listener."""
-        found = [re.match(r"(?:\w+://)?\[?([0-9a-f.:]+?)\]?:(\d+)/?$", url) for url in self.urls()]
+        found = [re.match(r"(?:[\w+.-]+://)?\[?([0-9a-f.:]+?)\]?:(\d+)/?$", url) for url in self.urls()]
         return [(match[1], int(match[2])) for match in found if match]
 
     def connect(

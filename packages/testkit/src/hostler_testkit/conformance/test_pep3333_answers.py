@@ -114,9 +114,7 @@ def test_line_ends_never_reach_the_wire(site: Server, place: str, octet: str) ->
     assert b"Injected" not in answer.body
 
 
-@pytest.mark.parametrize(
-    "name", ["Connection", "Transfer-Encoding", "Upgrade", "Proxy-Authenticate"]
-)
+@pytest.mark.parametrize("name", ["Connection", "Transfer-Encoding", "Upgrade", "Proxy-Authenticate"])
 def test_hop_by_hop_fields_are_the_servers(site: Server, name: str) -> None:
     """They are an error (PEP 3333) or are left out; in no case do they reach the wire."""
     answer = site.request(target=f"/field?name={name}&value=kit")

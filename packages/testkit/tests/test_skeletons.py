@@ -1,0 +1,55 @@
+"""Each skeleton is a distribution that installs, is found, and passes the kit as written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hostler_testkit.skeletons import KINDS, write_skeleton
+
+SELECTED = {
+    "worker": "test_keep_alive or test_input or test_term_finishes or test_requests_over_tls",
+    "protocol": "test_protocol or test_through_a_server or test_it_is_installed",
+    "service": "test_",
+}
+
+
+def install(project: Path, target: Path) -> None:
+    """Build a wheel and unpack it: no index, no environment of its own."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = target.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(target)], check=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_skeleton(kind: str, tmp_path: Path) -> None:
+    """Written, built, installed, tested."""
+    written = write_skeleton(kind, "of-mine", tmp_path)
+    project = tmp_path / "hostler-of-mine"
+    assert all(path.is_relative_to(project) for path in written)
+    site = tmp_path / "site"
+    install(project, site)
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", "-k", SELECTED[kind]]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["Upper", "with space", "-a", "a-", "a--b", "../x", ""])
+def test_bad_names(name: str, tmp_path: Path) -> None:
+    """A name that cannot be an import name."""
+    with pytest.raises(ValueError, match="no plugin name"):
+        write_skeleton("worker", name, tmp_path)
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    """A folder that is there stays as it is."""
+    write_skeleton("service", "twice", tmp_path)
+    with pytest.raises(FileExistsError):
+        write_skeleton("service", "twice", tmp_path)
