@@ -108,6 +108,9 @@ def _prepared(birth: Birth, signals: _signals.SignalQueue, death: _Handlers) -> 
     context = Context(birth, signals, listeners)
     death.attach(context)
     context.prepare()
+    for service in configuration.services:
+        if service.attend:
+            named(service.attend)(context)
     if settings.spew:
         from hostler import _spew  # noqa: PLC0415 - only for who debugs line by line
 

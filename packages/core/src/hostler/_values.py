@@ -82,6 +82,9 @@ class ServiceType:
     """`module:function(settings, setup) -> Bound`: in the arbiter, once, before any fork: make the descriptors."""
     join: str = ""
     """`module:function(settings, bound)`: in each HTTP worker after its fork, before the application loads."""
+    attend: str = ""
+    """`module:function(ctx)`: in each HTTP worker once its context stands, before the application loads. A client
+    of the service may keep `ctx.beat`, and call it while it waits in the worker's main thread."""
     control: str = ""
     """`module:function(settings, bound, words) -> dict`: answers `server ctl NAME WORDS…`, run in the ctl command."""
     stop_timeout: str = ""

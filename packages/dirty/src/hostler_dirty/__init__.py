@@ -114,7 +114,8 @@ service = ServiceType(
     wanted=lambda settings: bool(settings.apps) and settings.workers > 0,
     validate="hostler_dirty._service:validate",
     bind="hostler_dirty._service:bind",
-    join="hostler_dirty._service:join",
+    join="hostler_dirty._join:join",
+    attend="hostler_dirty._join:attend",
     control="hostler_dirty._control:control",
     stop_timeout="graceful_timeout",
 )

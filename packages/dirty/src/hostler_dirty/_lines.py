@@ -21,6 +21,7 @@ from hostler_dirty.errors import DirtyConnectionError, DirtyProtocolError
 SLICE = 1.0
 """Seconds between two looks at the deadline."""
 IDLE_LINES = 64
+MAIN_THREAD = threading.main_thread().ident
 
 
 class Gone(Exception):
@@ -220,8 +221,8 @@ def _set_timeout(sock: socket.socket, deadline: int) -> None:
 
 def _check(deadline: int) -> None:
     keep_alive = HERE.keep_alive
-    if keep_alive is not None:
-        keep_alive()
+    if keep_alive is not None and threading.get_ident() == MAIN_THREAD:
+        keep_alive()  # another thread that waits says nothing of the worker's loop
     if deadline and time.monotonic_ns() >= deadline:
         raise TimeoutError
 

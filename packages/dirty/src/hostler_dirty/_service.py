@@ -255,10 +255,3 @@ class Arbiter:
         while self.pool.members and time.monotonic() < until:
             await asyncio.sleep(0.01)
             self._ctx.beat()
-
-
-def join(settings: DirtySettings, bound: Bound) -> None:
-    """In an HTTP worker: it may call the pool."""
-    from hostler_dirty import _place  # noqa: PLC0415  (the only line that a worker needs of this package)
-
-    _place.join(bound.descriptors["ring"], settings.timeout, settings.max_payload)
