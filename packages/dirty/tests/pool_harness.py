@@ -103,7 +103,9 @@ class Pool:
         self.notes = Path(self.directory) / "notes"
         self.environment = {"DIRTY_NOTES": str(self.notes), **(environment or {})}
         self.log = Path(self.directory) / "log"
-        self.settings = DirtySettings(apps=tuple(apps), workers=workers, **{"graceful_timeout": 10.0, **settings})
+        self.settings = DirtySettings(
+            apps=tuple(apps), workers=workers, **{"graceful_timeout": 10.0, **settings}
+        )
         self.paths = [*map(str, extra_path), str(HERE)]
         validate(self.settings)
         self.bound: Bound = bind(self.settings, Setup(self.directory))
@@ -184,7 +186,11 @@ class Pool:
 
         def there():
             slot = self.slot(index)
-            return slot if slot["state"] == "ready" and slot["generation"] >= generation and slot["pid"] else None
+            return (
+                slot
+                if slot["state"] == "ready" and slot["generation"] >= generation and slot["pid"]
+                else None
+            )
 
         return wait_for(there, f"generation {generation} of slot {index}")
 

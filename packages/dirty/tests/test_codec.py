@@ -15,8 +15,15 @@ from hostler_dirty._wire import CALL, FrameReader
 from hostler_dirty.errors import DirtyPayloadTooLargeError, DirtyProtocolError, DirtySerializationError
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text() | st.integers(0, 99), inner, max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(),
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.dictionaries(st.text() | st.integers(0, 99), inner, max_size=5)
+    ),
     max_leaves=20,
 )
 
@@ -97,7 +104,12 @@ def test_limits_and_paths():
     with pytest.raises(DirtyPayloadTooLargeError) as told:
         _payload.compose(CALL, 1, (b"x" * 100_000,), None, 50_000)
     assert (told.value.size > 100_000) == (told.value.limit == 50_000)
-    for value, path in (({"a": {1, object()}}, "a"), ([1, 2**80], "[1]"), (["\ud800"], "[0]"), (object(), "")):
+    for value, path in (
+        ({"a": {1, object()}}, "a"),
+        ([1, 2**80], "[1]"),
+        (["\ud800"], "[0]"),
+        (object(), ""),
+    ):
         with pytest.raises(DirtySerializationError) as told:
             _codec.encode(value)
         assert path in told.value.path

@@ -67,7 +67,9 @@ def test_what_is_wrong_is_told_before_any_fork(apps, settings, message):
 def test_failing_loads_back_off_and_are_given_up(make_pool, client, tmp_path):
     mark = tmp_path / "fail"
     mark.touch()
-    pool = make_pool("FailingInit:1", "Echo:1", workers=2, boot="background", environment={"DIRTY_FAIL": str(mark)})
+    pool = make_pool(
+        "FailingInit:1", "Echo:1", workers=2, boot="background", environment={"DIRTY_FAIL": str(mark)}
+    )
     wait_for(lambda: pool.status()["apps"][ECHO]["ready"], "the other app")
     assert client.execute(ECHO, "echo", 1) == 1
     path = "pool_apps:FailingInit"
@@ -133,7 +135,9 @@ def test_scaling(make_pool, client):
 def test_reload_brings_new_code_and_loses_no_call(make_pool, client, tmp_path):
     version = tmp_path / "pool_version.py"
     version.write_text("ANSWER = 1\n")
-    pool = make_pool("Versioned", "Other:1", workers=2, extra_path=[tmp_path], environment={"PYTHONDONTWRITEBYTECODE": "1"})
+    pool = make_pool(
+        "Versioned", "Other:1", workers=2, extra_path=[tmp_path], environment={"PYTHONDONTWRITEBYTECODE": "1"}
+    )
     path = "pool_apps:Versioned"
     assert client.execute(path, "ask") == 1
     stop, odd, seen = threading.Event(), [], set()

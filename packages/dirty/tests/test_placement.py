@@ -30,7 +30,9 @@ def test_a_dedicated_app_is_alone():
         place([Need("m:A", 2, dedicated=True), Need("m:B")], 2)
 
 
-@pytest.mark.parametrize("text", ["", "m", "m:", ":A", "m:A:", "m:A:0", "m:A:-1", "m:A:x", "m:A:2:3", "m a:A"])
+@pytest.mark.parametrize(
+    "text", ["", "m", "m:", ":A", "m:A:", "m:A:0", "m:A:-1", "m:A:x", "m:A:2:3", "m a:A"]
+)
 def test_bad_specs(text):
     with pytest.raises(DirtyConfigError, match="dirty_apps"):
         parse(text)
@@ -46,7 +48,9 @@ def test_specs():
 
 
 needs = st.lists(
-    st.tuples(st.one_of(st.none(), st.integers(1, 6)), st.booleans(), st.floats(0.1, 10)), min_size=1, max_size=6
+    st.tuples(st.one_of(st.none(), st.integers(1, 6)), st.booleans(), st.floats(0.1, 10)),
+    min_size=1,
+    max_size=6,
 )
 
 

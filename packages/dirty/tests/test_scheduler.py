@@ -184,7 +184,12 @@ class Machine(RuleBasedStateMachine):
             if isinstance(verdict, Grant):
                 assert self.workers[verdict.lease.worker] >= self.scheduler.hosts[verdict.lease.worker].used
 
-    @rule(app=st.sampled_from("ab"), action=st.sampled_from(["x", ""]), priority=st.integers(0, 7), limit=st.integers(0, 5))
+    @rule(
+        app=st.sampled_from("ab"),
+        action=st.sampled_from(["x", ""]),
+        priority=st.integers(0, 7),
+        limit=st.integers(0, 5),
+    )
     def ask(self, app, action, priority, limit):
         key = next(self.count)
         deadline = self.now + limit if limit else 0.0

@@ -15,7 +15,11 @@ from hostler_dirty.errors import DirtyProtocolError, StashFullError
 @settings(deadline=None, max_examples=100)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["put", "delete", "clear", "delete_table"]), st.sampled_from("abc"), st.binary(max_size=20)),
+        st.tuples(
+            st.sampled_from(["put", "delete", "clear", "delete_table"]),
+            st.sampled_from("abc"),
+            st.binary(max_size=20),
+        ),
         max_size=40,
     )
 )

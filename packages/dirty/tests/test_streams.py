@@ -117,12 +117,15 @@ def test_async_streams(pool):
             async for chunk in chunks:
                 if chunk == 3:
                     break
+
         async def numbers():
             for i in range(200):
                 yield i
 
         assert await client.execute_async(ECHO, "total", numbers()) == sum(range(200))
-        assert [c async for c in client.stream_async(ECHO, "doubled", iter(range(200)))] == [2 * i for i in range(200)]
+        assert [c async for c in client.stream_async(ECHO, "doubled", iter(range(200)))] == [
+            2 * i for i in range(200)
+        ]
         with pytest.raises(DirtyAppError):
             async for _ in client.stream_async(ECHO, "fail_after", 1):
                 pass

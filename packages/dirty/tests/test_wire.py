@@ -39,7 +39,8 @@ def test_any_split_gives_the_same_frames(sent, sizes):
         position, turn = position + size, turn + 1
     assert not reader.partial
     assert [
-        (f.kind, f.call, f.deadline, f.flags, f.priority, bytes(f.body), [bytes(b) for b in f.inline]) for f in got
+        (f.kind, f.call, f.deadline, f.flags, f.priority, bytes(f.body), [bytes(b) for b in f.inline])
+        for f in got
     ] == [expected for _, expected in sent]
 
 

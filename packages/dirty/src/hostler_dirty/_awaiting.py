@@ -9,7 +9,17 @@ from types import TracebackType
 from typing import Any
 
 from hostler_dirty import _payload, _wire
-from hostler_dirty._calling import ATTEMPTS, FEED_WINDOW, Options, Plan, error_of, lost, next_id, plan, unanswered
+from hostler_dirty._calling import (
+    ATTEMPTS,
+    FEED_WINDOW,
+    Options,
+    Plan,
+    error_of,
+    lost,
+    next_id,
+    plan,
+    unanswered,
+)
 from hostler_dirty._hub import HUBS, Hub, Wire
 from hostler_dirty._lines import Gone, is_past
 from hostler_dirty._place import HERE

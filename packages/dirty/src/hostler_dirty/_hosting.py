@@ -73,12 +73,17 @@ class Loop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="dirty-loop", daemon=True).start()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="dirty-loop", daemon=True)
+                self._thread.start()
             return self._loop
 
     def close(self) -> None:
+        """End the loop and its thread; tasks that still run are left behind."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(5.0)
+            self._loop.close()
+            self._loop = None
 
 
 class Hosted:

@@ -74,9 +74,7 @@ class DirtyAppError(DirtyError):
         traceback: str | None = None,
         error_type: str = "",
     ) -> None:
-        DirtyError.__init__(
-            self, message, {"app_path": app_path, "action": action, "error_type": error_type}
-        )
+        DirtyError.__init__(self, message, {"app_path": app_path, "action": action, "error_type": error_type})
         self.app_path = app_path
         self.action = action
         self.traceback = traceback
