@@ -72,7 +72,7 @@ def sound(result: Configuration | str) -> None:
         assert result.isprintable()
 
 
-relaxed = settings(deadline=None, max_examples=120, suppress_health_check=list(HealthCheck))
+relaxed = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 
 
 @relaxed

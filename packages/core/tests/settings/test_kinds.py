@@ -103,7 +103,7 @@ anything = st.one_of(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.sampled_from(KINDS), anything)
 def test_a_kind_answers_or_says_invalid(named: tuple[str, _fields.Kind], value: Any) -> None:
     """Whatever a source holds: a value, or one line; never another exception."""

@@ -27,7 +27,7 @@ def test_distance(one: str, other: str, slips: int) -> None:
     assert distance(one, other) == slips
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(words, words)
 def test_distance_is_a_measure(one: str, other: str) -> None:
     slips = distance(one, other)
@@ -36,7 +36,7 @@ def test_distance_is_a_measure(one: str, other: str) -> None:
     assert abs(len(one) - len(other)) <= slips <= max(len(one), len(other))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(st.sampled_from(NAMES), st.data())
 def test_a_slip_is_found(name: str, data: st.DataObject) -> None:
     """A letter left out of a long enough name leads back to a name that is as near."""
