@@ -80,14 +80,14 @@ class Watch:
         if waiting is Waiting.NOTHING or not drive.reading:
             self._touched = now
             return
-        if drive.worker.stopping and waiting is Waiting.FIRST and now - self._since > LAST_WORD:
-            drive.drain()
+        if drive.worker.stopping and waiting is Waiting.FIRST and now - drive.worker.stopped_at > LAST_WORD:
+            drive.expire()
         elif patience.over(waiting, now, self._since, self._touched, octets - self._base):
             if waiting is not Waiting.IDLE or not readable(drive.transport):
                 drive.expire()
         elif now - drive.born > patience.lifetime:
             drive.born = now
-            drive.drain()
+            drive.retire()
 
 
 class Stall:

@@ -376,14 +376,18 @@ class Drive(asyncio.Protocol):
         self._take(self.connection.expire())
         self.settle()
 
+    def retire(self) -> None:
+        """Its life was long enough: the next answer is the last."""
+        self.connection.drain()
+        self.settle()
+
     def drain(self) -> None:
-        """A graceful stop, or too long a life: finish what is in service, then close."""
+        """A graceful stop: finish what is in service, then close; at once if nothing is."""
         if self.lingering or self.transport.is_closing():
             return
         for exchange in list(self.exchanges.values()):
             exchange.stop()
-        self.connection.drain()
-        self.settle()
+        self.retire()
         if self.connection.waiting is Waiting.IDLE and not readable(self.transport):
             self.expire()
 

@@ -76,6 +76,7 @@ class Worker:
         self.state = self.lifespan.state
         self.now = time.monotonic()
         self.stopping = ""
+        self.stopped_at = 0.0
         self.opening = 0
         """Connections that are accepted and not yet ready for their protocol."""
         self.drives: set[Drive] = set()
@@ -118,6 +119,7 @@ class Worker:
         stopping = self.ctx.stopping
         if stopping and stopping != self.stopping:
             self.stopping = stopping
+            self.stopped_at = time.monotonic()
             if not self._stop.done():
                 self._stop.set_result(None)
             self._mind_idle()
