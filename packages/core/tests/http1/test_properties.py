@@ -180,7 +180,7 @@ def test_work_is_linear(name: str, make: Callable[[int], bytes]) -> None:
     def work(size: int) -> int:
         limits = Limits(request_line=0, field=0, fields=0, head=0)
         connection = connect(limits=limits)
-        connection._inbox._bytes = Counted()
+        connection._inbox.kept = Counted()
         Counted.work = 0
         for octet in in_pieces(make(size), 1):
             connection.receive(octet)

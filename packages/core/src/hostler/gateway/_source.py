@@ -9,7 +9,7 @@ from hostler.http import Connection, DateLine, FieldPolicy, Head, Opening, Proto
 from hostler.http1._body import Body, LengthBody
 from hostler.http1._connection import Http1Connection
 from hostler.http1._head_reader import keep
-from hostler.http1._render import GATEWAY, Renderer
+from hostler.http1._render import GATEWAY, Entry, Renderer, outline_of
 
 _KEPT: Final = 128
 _KEPT_SIZE: Final = 4096
@@ -36,8 +36,6 @@ class PacketSource:
 
     __slots__ = ("_decoder", "_fields", "_kept", "_limits", "known", "late")
 
-    outline = GATEWAY
-
     def __init__(self, decoder: PacketDecoder, opening: Opening, kept: bool) -> None:
         self._decoder = decoder
         self._kept = kept
@@ -45,21 +43,21 @@ class PacketSource:
         # What forwarding fields say is older than what the web server says itself, in its variables.
         self._fields = FieldPolicy(opening.policy, False, TrustList(()))
         self.late = ProtocolError(0, decoder.kind, "the packet was not complete in time")
-        self.known: dict[bytes, tuple[Head, bool]] = {}
+        self.known: dict[bytes, Entry] = {}
 
-    def glance(self, data: bytes) -> tuple[tuple[Head, bool] | None, bytes]:
+    def glance(self, data: bytes) -> tuple[Entry | None, bytes]:
         """The head of the packet that these bytes begin with, and what follows it; None when it is incomplete."""
         size = self._decoder.size(data)
         if size is None or size > len(data):
             return None, data
         return self.read(data[:size]), data[size:]
 
-    def read(self, packet: bytes) -> tuple[Head, bool]:
+    def read(self, packet: bytes) -> Entry:
         """The head of a whole packet. Raises `ProtocolError`."""
         entry = self.known.get(packet)
         if entry is None:
             head = head_of(self._decoder.variables(packet), self._fields, self._limits)
-            entry = (head, self._kept)
+            entry = (head, outline_of(head, self._kept) | GATEWAY)
             if len(packet) <= _KEPT_SIZE:
                 keep(self.known, packet, entry, _KEPT)
         return entry
@@ -82,7 +80,7 @@ class PiecedPacket:
         self._source = source
         self._decoder = decoder
 
-    def take(self, buffer: bytearray) -> tuple[Head, bool] | None:
+    def take(self, buffer: bytearray) -> Entry | None:
         """The head of the packet, taken out of the buffer; None while it is incomplete."""
         size = self._decoder.size(buffer)
         if size is None or size > len(buffer):
@@ -127,13 +125,11 @@ class Refusal:
 
     __slots__ = ("known", "late")
 
-    outline = GATEWAY
-
     def __init__(self, kind: str) -> None:
         self.late = ProtocolError(0, kind, "the peer may not speak this protocol")
-        self.known: dict[bytes, tuple[Head, bool]] = {}
+        self.known: dict[bytes, Entry] = {}
 
-    def glance(self, data: bytes) -> tuple[tuple[Head, bool] | None, bytes]:
+    def glance(self, data: bytes) -> tuple[Entry | None, bytes]:
         """Refuse."""
         raise self.late
 

@@ -29,10 +29,11 @@ def imf_fixdate(seconds: int) -> bytes:
 class DateLine:
     """Tells the second and the Date value that goes with it. `clock` returns seconds of the epoch."""
 
-    __slots__ = ("_clock", "second", "value")
+    __slots__ = ("clock", "second", "value")
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+        self.clock = clock
+        """Seconds of the epoch, for those who look whether a second has passed."""
         self.second = -1
         """The second that `value` is for."""
         self.value = b""
@@ -40,7 +41,7 @@ class DateLine:
 
     def tick(self) -> int:
         """Look at the clock, renew `value` if another second has come, and return the second."""
-        now = int(self._clock())
+        now = int(self.clock())
         if now != self.second:
             self.second = now
             self.value = imf_fixdate(now)

@@ -27,7 +27,7 @@ from hostler.http import (
 )
 from hostler.http1._inbox import HeadSource, Inbox
 from hostler.http1._outbox import Outbox
-from hostler.http1._render import CONTINUE, GATEWAY, HEADLESS, KEEP, OLD, Renderer, outline_of
+from hostler.http1._render import CONTINUE, GATEWAY, HEADLESS, KEEP, OLD, Entry, Renderer
 from hostler.http1._shared import Shared
 from hostler.http1._table import BODY, DEAF, DONE, HEAD, IDLE, OWED, OWN, PEER, SENDING, TUNNEL, On
 from hostler.http1._upload import Upload
@@ -70,7 +70,7 @@ class Http1Connection:
         self._eof = False
         self._stream = 0
         self._head = _NO_HEAD
-        self._keep = False
+        self._outline = 0  # of the answer in service: whether the connection goes on, and the like
         self.waiting = Waiting.FIRST
         self.reading = True
         self.closing = self.abrupt = self.held = False
@@ -146,7 +146,7 @@ class Http1Connection:
             return _NOTHING
         return self._tell(entry, inbox.take() if entry[0].length != 0 else b"")
 
-    def _tell(self, entry: tuple[Head, bool], rest: bytes) -> Sequence[Event]:
+    def _tell(self, entry: Entry, rest: bytes) -> Sequence[Event]:
         head = entry[0]
         if head.length == 0:
             self._peer = PEER[HEAD][On.BARE]
@@ -167,16 +167,16 @@ class Http1Connection:
 
     def _keep_ahead(self, data: bytes) -> None:
         """Keep what the client sent ahead, and read no more when that is enough."""
-        inbox = self._inbox
-        inbox.add(data)
-        self.reading = not self._eof and len(inbox) < self._limits.read_ahead
+        self._inbox.add(data)
+        self.reading = not self._eof and len(self._inbox.kept) < self._limits.read_ahead
 
-    def _begin(self, entry: tuple[Head, bool]) -> None:
+    def _begin(self, entry: Entry) -> None:
         """A request is told: from now on the application has the word."""
         self._own = _AFTER_REQUEST
         stream = self._stream = self._stream + 1
-        self._head, keep = entry
-        self._keep = keep and self._lasting and stream != self._max_requests
+        self._head, self._outline = entry
+        if not self._lasting or stream == self._max_requests:
+            self._outline &= ~KEEP
         self.waiting = Waiting.NOTHING
 
     def _read_body(self, data: bytes) -> Sequence[Event]:
@@ -215,7 +215,8 @@ class Http1Connection:
         self.reading = False
         if self._peer is DONE:
             # A client may close its half once its request is complete: it still reads its answer.
-            self._keep = self._keep and bool(self._inbox)
+            if not self._inbox.kept:
+                self._outline &= ~KEEP
             return _NOTHING
         if self._peer is DEAF:
             return _NOTHING
@@ -232,7 +233,7 @@ class Http1Connection:
             abrupt = True
         elif own is OWED:
             stream = self._stream
-            self._outbox.put(self._renderer.refusal(error.status, bool(outline_of(self._head) & HEADLESS)))
+            self._outbox.put(self._renderer.refusal(error.status, bool(self._outline & HEADLESS)))
         elif own is IDLE:
             self._outbox.put(self._renderer.refusal(error.status, False))
         elif own is SENDING:
@@ -265,7 +266,7 @@ class Http1Connection:
         block = self._renderer.interim(status, headers)
         if stream != self._stream or self._own is not OWED:
             self._misplaced(stream, "an interim response after the final head")
-        elif not (outline_of(self._head) | self._reader.outline) & (OLD | GATEWAY):
+        elif not self._outline & (OLD | GATEWAY):
             self._outbox.put(block)
 
     def start(
@@ -277,12 +278,11 @@ class Http1Connection:
             return
         if self._peer is BODY and self._uploaded().due:
             # Whether the body comes now is for the client to choose, so its end cannot be told from a request.
-            self._keep = False
-        outline = outline_of(self._head) | self._reader.outline
-        if self._keep:
-            outline |= KEEP
-        answer = self._renderer.answer(status, reason, headers, length, outline)
-        self._own, self._keep = _AFTER_START, answer.keep
+            self._outline &= ~KEEP
+        answer = self._renderer.answer(status, reason, headers, length, self._outline)
+        self._own = _AFTER_START
+        if not answer.keep:
+            self._outline &= ~KEEP
         self._outbox.begin(answer)
 
     def data(self, stream: int, block: bytes) -> None:
@@ -322,7 +322,7 @@ class Http1Connection:
             self._leave_body()
 
     def _leave_body(self) -> None:
-        if not self._keep or self._uploaded().too_long:
+        if not self._outline & KEEP or self._uploaded().too_long:
             self._stop()
             return
         self.reading = True
@@ -330,14 +330,14 @@ class Http1Connection:
 
     def _next(self) -> None:
         """Both sides of the exchange are complete: the next request, or the end."""
-        if not self._keep:
+        if not self._outline & KEEP:
             self._stop()
             return
         self._peer = PEER[DONE][On.NEXT]
         self._own = OWN[DONE][On.NEXT]
         self.reading = not self._eof
         self.waiting = Waiting.IDLE
-        if self._inbox:
+        if self._inbox.kept:
             self._peer = PEER[IDLE][On.BYTES]
             self.waiting = Waiting.HEAD
             self.held = True
@@ -386,14 +386,14 @@ class Http1Connection:
         self._own = OWN[OWED][On.SWITCH]
         self.waiting = Waiting.NOTHING
         self.reading = not self._eof
-        self.held = bool(self._inbox)
+        self.held = bool(self._inbox.kept)
 
     def drain(self) -> None:
         """Let the answer in service be the last. An idle connection stays open for one more request (its driver
         decides how long): its client may have sent one already."""
         self._lasting = False
         if self._own is OWED:
-            self._keep = False
+            self._outline &= ~KEEP
 
     def outgoing(self) -> list[bytes]:
         """What is to be written: small blocks joined, large ones as they came."""

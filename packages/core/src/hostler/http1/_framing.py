@@ -11,6 +11,7 @@ from hostler.http import Head, Limits, ProtocolError
 from hostler.http._fields import Fields
 from hostler.http._grammar import host, length_of, tokens_of
 from hostler.http1._lines import RequestLine, bad
+from hostler.http1._render import Entry, outline_of
 
 _FRAMINGS_KEPT: Final = 8
 """Methods and versions that come with one and the same set of fields."""
@@ -34,8 +35,8 @@ class Framing:
         self.trailers_welcome = b"te" in noted and b"trailers" in tokens_of(noted[b"te"])
 
 
-def make_head(line: RequestLine, fields: Fields, limits: Limits, scheme: str) -> tuple[Head, bool]:
-    """The head, and whether its client wants the connection to go on. Raises `ProtocolError`."""
+def make_head(line: RequestLine, fields: Fields, limits: Limits, scheme: str) -> Entry:
+    """The head with the outline of its answers. Raises `ProtocolError`."""
     key = line.method + line.version
     framing = fields.framings.get(key)
     if framing is None or line.authority is not None:
@@ -62,7 +63,7 @@ def make_head(line: RequestLine, fields: Fields, limits: Limits, scheme: str) ->
         upgrade=framing.upgrade,
         trailers_welcome=framing.trailers_welcome,
     )
-    return head, framing.keep
+    return head, outline_of(head, framing.keep)
 
 
 def _asks_for_websocket(line: RequestLine, noted: dict[bytes, bytes], options: list[bytes]) -> bool:

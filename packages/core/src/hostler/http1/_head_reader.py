@@ -18,6 +18,7 @@ from hostler.http._trust import TrustList
 from hostler.http1._body import Body, ChunkedBody, LengthBody
 from hostler.http1._framing import make_head
 from hostler.http1._lines import LineParser, bad
+from hostler.http1._render import Entry
 from hostler.http1._scan import LineScan
 
 _FOLDS = (b" ", b"\t")
@@ -41,7 +42,6 @@ class HeadReader:
 
     KEPT = 256
     KEPT_SIZE = 4096
-    outline = 0
     late = ProtocolError(408, "header_timeout", "the head was not complete in time")
 
     def __init__(self, limits: Limits, policy: Policy, fields: FieldPolicy, secure: bool) -> None:
@@ -51,11 +51,11 @@ class HeadReader:
         self._folding = policy.permit_obsolete_folding
         self.lines = LineParser(limits, policy)
         self.total = limits.head or sys.maxsize
-        self.known: dict[bytes, tuple[Head, bool]] = {}
-        """Exact bytes of a head -> the head and whether its client wants to keep the connection."""
+        self.known: dict[bytes, Entry] = {}
+        """Exact bytes of a head -> the head and the outline of its answers."""
         self._sections: dict[bytes, Fields] = {}
 
-    def glance(self, data: bytes) -> tuple[tuple[Head, bool] | None, bytes]:
+    def glance(self, data: bytes) -> tuple[Entry | None, bytes]:
         """The head that these bytes begin with, and what follows it; None when that takes a closer look.
 
         Raises `ProtocolError`. Most clients send the same fields with every request and nothing else with
@@ -73,7 +73,7 @@ class HeadReader:
             return self.read(data), b""
         return self.read(data[:end]), data[end:]
 
-    def read(self, block: bytes) -> tuple[Head, bool]:
+    def read(self, block: bytes) -> Entry:
         """Read a head that ends in its empty line. Raises `ProtocolError`."""
         entry = self.known.get(block)
         if entry is not None:
@@ -86,7 +86,7 @@ class HeadReader:
             fields = self._read_fields(section)
         return self._compose(block, line, fields)
 
-    def _compose(self, block: bytes, line: bytes, fields: Fields) -> tuple[Head, bool]:
+    def _compose(self, block: bytes, line: bytes, fields: Fields) -> Entry:
         entry = make_head(self.lines.request_line(line), fields, self._limits, self._scheme)
         if len(block) <= self.KEPT_SIZE:
             keep(self.known, block, entry, self.KEPT)
@@ -154,7 +154,7 @@ class PiecedHead:
         self._blanks = 0
         self._scan: LineScan | None = None
 
-    def take(self, buffer: bytearray) -> tuple[Head, bool] | None:
+    def take(self, buffer: bytearray) -> Entry | None:
         """The contract is `HeadScan`."""
         if buffer.startswith(b"\r"):
             self._skip_blanks(buffer)

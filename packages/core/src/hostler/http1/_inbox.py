@@ -6,21 +6,20 @@ from typing import Protocol
 
 from hostler.http import Head, ProtocolError
 from hostler.http1._body import Body
+from hostler.http1._render import Entry
 
 
 class HeadSource(Protocol):
     """Where the heads of a connection come from: HTTP/1's reader, or that of a gateway protocol."""
 
-    outline: int
-    """What every answer has in common: 0, or GATEWAY."""
     late: ProtocolError
     """What a head that is not complete in time deserves."""
 
     @property
-    def known(self) -> dict[bytes, tuple[Head, bool]]:
-        """Exact bytes of a head -> the head, and whether its peer wants to keep the connection."""
+    def known(self) -> dict[bytes, Entry]:
+        """Exact bytes of a head -> the head and the outline of its answers."""
 
-    def glance(self, data: bytes) -> tuple[tuple[Head, bool] | None, bytes]:
+    def glance(self, data: bytes) -> tuple[Entry | None, bytes]:
         """The head that these bytes begin with, and what follows it; None when that takes a closer look.
 
         Raises `ProtocolError`.
@@ -36,7 +35,7 @@ class HeadSource(Protocol):
 class HeadScan(Protocol):
     """Looks for one head at the beginning of a buffer that grows, each octet once."""
 
-    def take(self, buffer: bytearray) -> tuple[Head, bool] | None:
+    def take(self, buffer: bytearray) -> Entry | None:
         """Take the head out of the buffer; None while it is incomplete.
 
         Raises `ProtocolError` as soon as what is there cannot become a head.
@@ -46,38 +45,36 @@ class HeadScan(Protocol):
 class Inbox:
     """The bytes kept by one connection."""
 
-    __slots__ = ("_bytes", "_reader", "_scan")
+    __slots__ = ("_reader", "_scan", "kept")
 
     def __init__(self, reader: HeadSource) -> None:
         self._reader = reader
-        self._bytes = bytearray()
+        self.kept = bytearray()
+        """What is kept; for looking at."""
         self._scan: HeadScan | None = None
-
-    def __len__(self) -> int:
-        return len(self._bytes)
 
     def add(self, data: bytes) -> None:
         """Keep what came."""
-        self._bytes += data
+        self.kept += data
 
     def clear(self) -> None:
         """Forget everything."""
-        self._bytes.clear()
+        self.kept.clear()
 
     def take(self) -> bytes:
         """All that is kept, which is forgotten."""
-        data = bytes(self._bytes)
-        self._bytes.clear()
+        data = bytes(self.kept)
+        self.kept.clear()
         return data
 
-    def head(self) -> tuple[Head, bool] | None:
-        """The next head, taken out, with its client's wish to keep the connection; None while it is incomplete.
+    def head(self) -> Entry | None:
+        """The next head, taken out; None while it is incomplete.
 
         Raises `ProtocolError` as soon as what is there cannot become a head.
         """
         if self._scan is None:
             self._scan = self._reader.begin()
-        entry = self._scan.take(self._bytes)
+        entry = self._scan.take(self.kept)
         if entry is not None:
             self._scan = None
         return entry

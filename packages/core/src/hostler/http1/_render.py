@@ -33,9 +33,14 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _METHODS: Final = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 
 
-def outline_of(head: Head) -> int:
-    """OLD and HEADLESS, as they hold for a request."""
-    return (OLD if head.http_version == "1.0" else 0) | (HEADLESS if head.method == "HEAD" else 0)
+Entry = tuple[Head, int]
+"""A head and the outline of its answers: OLD, HEADLESS, KEEP and GATEWAY, as they hold for it."""
+
+
+def outline_of(head: Head, keep: bool) -> int:
+    """OLD, HEADLESS and KEEP, as they hold for a request whose client wants to keep the connection, or not."""
+    outline = KEEP if keep else 0
+    return outline | (OLD if head.http_version == "1.0" else 0) | (HEADLESS if head.method == "HEAD" else 0)
 
 
 class Answer:
@@ -53,7 +58,7 @@ class Answer:
 class Renderer:
     """Renders heads for one listener; `server` is the Server field's value, empty for none."""
 
-    __slots__ = ("_answers", "_date", "_policy", "_second", "_server")
+    __slots__ = ("_answers", "_clock", "_date", "_policy", "_second", "_server")
 
     KEPT = 256
     KEPT_FIELDS = 16
@@ -61,6 +66,7 @@ class Renderer:
     def __init__(self, server: bytes, date: DateLine) -> None:
         self._server = b"Server: %b\r\n" % server if server else b""
         self._date = date
+        self._clock = date.clock
         self._second = -1
         self._policy = ResponsePolicy()
         self._answers: dict[object, Answer] = {}
@@ -69,9 +75,8 @@ class Renderer:
         self, status: int, reason: bytes, headers: Headers, length: int | None, outline: int
     ) -> Answer:
         """The head of a final response. `outline`: OLD, HEADLESS, KEEP and GATEWAY. Raises `ResponseError`."""
-        second = self._date.tick()
-        if second != self._second:
-            self._second = second
+        if int(self._clock()) != self._second:
+            self._second = self._date.tick()
             self._answers.clear()
         key = (status, reason, tuple(headers), length, outline)
         answer = self._answers.get(key)
