@@ -9,9 +9,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the apps and the harness are modules of this directory
 
-from pool_harness import Pool
-
 from hostler_dirty import get_dirty_client
+from pool_harness import Pool
 
 
 @pytest.fixture

@@ -116,6 +116,7 @@ class Echo(DirtyApp):
             return current_call().attempt
         os.close(fd)
         os.kill(os.getpid(), signal.SIGKILL)
+        return 0
 
     def info(self):
         call = current_call()
@@ -153,8 +154,7 @@ class Echo(DirtyApp):
             yield b"c" * octets
 
     def fail_after(self, n):
-        for i in range(n):
-            yield i
+        yield from range(n)
         raise ValueError("after")
 
     async def async_add(self, a, b):
@@ -388,9 +388,9 @@ class Versioned(DirtyApp):
 class WithEnvironment(DirtyApp):
     """Asks for tokens and environment."""
 
-    resources = {"gpu": 1}
-    env = {"DIRTY_TEST_ENV": "set"}
-    stashes = ["declared"]
+    resources = {"gpu": 1}  # noqa: RUF012
+    env = {"DIRTY_TEST_ENV": "set"}  # noqa: RUF012
+    stashes = ["declared"]  # noqa: RUF012
 
     def init(self):
         self.seen = [os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("DIRTY_TEST_ENV")]

@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 
 from hostler.plugin import Bound
-from hostler_dirty import _place, close_dirty_client, get_dirty_client
+from hostler_dirty import _place, close_dirty_client
 from hostler_dirty._control import control
 from hostler_dirty._service import bind, serve, validate
 from hostler_dirty._settings import DirtySettings

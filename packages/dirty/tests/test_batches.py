@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hostler_dirty import DirtyAppError, DirtyTimeoutError, close_dirty_client_async, get_dirty_client
 from pool_harness import wait_for
 from pool_helpers import Background
-
-from hostler_dirty import DirtyAppError, DirtyTimeoutError, close_dirty_client_async, get_dirty_client
 
 PATH = "pool_apps:Batched"
 

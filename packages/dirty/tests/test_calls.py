@@ -9,7 +9,6 @@ import threading
 
 import numpy
 import pytest
-
 from hostler_dirty import (
     DirtyAppError,
     DirtyAppNotFoundError,

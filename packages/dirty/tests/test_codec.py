@@ -6,13 +6,12 @@ import datetime
 
 import numpy
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from hostler_dirty import _arena, _codec, _payload, errors
 from hostler_dirty._arena import Arena, Window
 from hostler_dirty._wire import CALL, FrameReader
 from hostler_dirty.errors import DirtyPayloadTooLargeError, DirtyProtocolError, DirtySerializationError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 plain = st.recursive(
     st.none()

@@ -6,7 +6,6 @@ import asyncio
 
 import numpy
 import pytest
-
 from hostler_dirty import (
     DirtyAppError,
     DirtyAppNotFoundError,

@@ -8,9 +8,6 @@ import threading
 import time
 
 import pytest
-from pool_harness import wait_for
-from pool_helpers import Background, alive
-
 from hostler.errors import ConfigError
 from hostler_dirty import (
     DirtyError,
@@ -18,6 +15,8 @@ from hostler_dirty import (
     DirtyWorkerError,
     stash,
 )
+from pool_harness import wait_for
+from pool_helpers import Background, alive
 
 ECHO = "pool_apps:Echo"
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from hostler_dirty._placement import Need, parse, parse_all, place
 from hostler_dirty._probe import deal, resources
 from hostler_dirty.errors import DirtyConfigError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def test_the_example_of_the_feature():
@@ -61,7 +60,7 @@ def test_every_app_gets_what_it_wants_or_the_error_says_why(drawn, slots):
     try:
         placement = place(wanted, slots)
     except DirtyConfigError as error:
-        assert "dirty_workers" in str(error)
+        assert "dirty_workers" in str(error)  # noqa: PT017
         return
     for need in wanted:
         hosts = placement.hosts(need.path)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from hostler_dirty._scheduler import Grant, Recall, Reject, Rules, Scheduler, Ticket
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-
-from hostler_dirty._scheduler import Grant, Recall, Reject, Rules, Scheduler, Ticket
 
 keys = itertools.count()
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from hostler_dirty import StashError, StashKeyNotFoundError, StashTableNotFoundError, stash
 from hostler_dirty._stash_store import Store
 from hostler_dirty.errors import DirtyProtocolError, StashFullError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 @settings(deadline=None, max_examples=100)

@@ -8,9 +8,6 @@ import signal
 import time
 
 import pytest
-from pool_harness import Pool, wait_for
-from pool_helpers import Background, alive
-
 from hostler_dirty import (
     DirtyAppNotFoundError,
     DirtyError,
@@ -22,6 +19,8 @@ from hostler_dirty import (
     close_dirty_client_async,
     get_dirty_client,
 )
+from pool_harness import Pool, wait_for
+from pool_helpers import Background, alive
 
 ECHO = "pool_apps:Echo"
 

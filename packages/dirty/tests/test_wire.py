@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from hostler_dirty import _wire
 from hostler_dirty._wire import INLINE, FrameReader
 from hostler_dirty.errors import DirtyPayloadTooLargeError, DirtyProtocolError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 KIND = st.sampled_from(sorted(_wire.KINDS))
 U64 = st.integers(0, 2**64 - 1)
@@ -85,8 +84,8 @@ def test_limits():
         FrameReader(10).feed(_wire.pack(_wire.CALL, 1, b"x" * 11))
     with pytest.raises(DirtyPayloadTooLargeError):
         _wire.pack_buffers(_wire.CALL, 1, b"", [(INLINE, 0)] * 256, [b""] * 256)
+    data = _wire.pack_buffers(_wire.CALL, 1, b"", [(INLINE, 100)], [b"short"])
     with pytest.raises(DirtyProtocolError):
-        data = _wire.pack_buffers(_wire.CALL, 1, b"", [(INLINE, 100)], [b"short"])
         FrameReader(1000).feed(data)
 
 

@@ -64,7 +64,8 @@ class Batches:
                     return
                 del self._boxes[job.group]
                 self._past.append(job.group)
-        self._run_all([job] if alone else box.jobs, index, thread)
+                jobs = box.jobs
+        self._run_all([job] if alone else jobs, index, thread)
 
     def run_due(self, index: int, thread: int) -> None:
         """Run the batches whose missing members are waited for no more."""

@@ -17,9 +17,9 @@ from hostler_dirty._calling import (
     error_of,
     forget_asyncio,
     lost,
-    unanswered,
     next_id,
     plan,
+    unanswered,
 )
 from hostler_dirty._lines import PILE, Gone, is_past
 from hostler_dirty._place import HERE

@@ -18,8 +18,8 @@ from hostler_dirty import _arena, _codec, _line, _payload, _wire
 from hostler_dirty._app import running_call
 from hostler_dirty._arena import STARTED, Arena, Page, Window
 from hostler_dirty._codec import Feed
-from hostler_dirty._reraise import restore_app_error
 from hostler_dirty._place import HERE
+from hostler_dirty._reraise import restore_app_error
 from hostler_dirty._wire import COLLECT, FED, KEPT, PICKLED, STREAM, Frame, FrameReader
 from hostler_dirty.errors import DirtyError, DirtyProtocolError, DirtyTimeoutError, DirtyUsageError, restore
 

@@ -2,7 +2,8 @@
 
 `encode` gives a body and the buffers that lie beside it, so that an array or a large byte string is copied
 once, into the shared memory, and never through the body. What the default codec carries is msgspec's data
-model: tuples and sets arrive as lists, a bytearray as bytes. It never executes anything while decoding. No socket is known here.
+model: tuples and sets arrive as lists, a bytearray as bytes. It never executes anything while decoding.
+No socket is known here.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def _restore_array(buffer: Any, described: Any, shape: Sequence[int], *, copy: b
         dtype = numpy.dtype(described)
     if dtype.hasobject:
         raise ValueError("an array of objects")
-    array = numpy.frombuffer(buffer, dtype) if len(buffer) else numpy.empty(0, dtype)
+    array: Any = numpy.frombuffer(buffer, dtype) if len(buffer) else numpy.empty(0, dtype)
     array = array.reshape(shape)
     if copy:
         return array.copy()

@@ -335,7 +335,7 @@ class Desk:
 
     def _grant(self, grant: Grant) -> None:
         ticket, lease = grant.ticket, grant.lease
-        number, call = ticket.key  # type: ignore[misc]
+        number, call = key_of(ticket)
         session = self.sessions.get(number)
         assert self.pool is not None
         member = self.pool.members.get(lease.worker)
@@ -378,7 +378,7 @@ class Desk:
             member.peer.send(_wire.pack(_wire.RECALL, recall.lease, deadline=channel.id if channel else 0))
 
     def _reject(self, reject: Reject) -> None:
-        number, call = reject.ticket.key  # type: ignore[misc]
+        number, call = key_of(reject.ticket)
         session = self.sessions.get(number)
         self.counts["rejected"] += 1
         if session is not None:
@@ -424,3 +424,9 @@ class Desk:
     def stop(self) -> None:
         """No more leases; who waits is told."""
         self._carry_out(self.scheduler.close())
+
+
+def key_of(ticket: Ticket) -> tuple[int, int]:
+    """The session and the call of a ticket."""
+    key: Any = ticket.key
+    return key[0], key[1]

@@ -171,7 +171,8 @@ class Executor:
             if inspect.iscoroutine(result):
                 result = self._runtime.loop.run(result, call)
             if job.flags & STREAM:
-                return _wire.END, self._stream(job, result)
+                self._stream(job, result)
+                return _wire.END, None
             if _hosting.is_stream(result):
                 result = self._collect(job, result)
             return _wire.RESULT, result

@@ -176,7 +176,8 @@ class InlinePool:
         the_plan, result = self._call(app, action, args, kwargs, options)
         if not _hosting.is_stream(result):
             return iter([self._through(result, pickled=self._pickled(app))])
-        return self._chunks(the_plan, result)
+        chunks: Iterator[Any] = self._chunks(the_plan, result)
+        return chunks
 
     def _chunks(self, the_plan: Plan, result: Any) -> Any:
         def chunks() -> Iterator[Any]:

@@ -46,7 +46,8 @@ async def _run(arbiter: Arbiter, words: list[str]) -> dict[str, Any]:
             return {"ok": True, "slot": slot.index, "pid": slot.member.pid}
         return await _stacks(arbiter, slot)
     raise DirtyUsageError(
-        f"{' '.join(words)!r} is none of: status, add [N], remove [N], reload [APP], retry [APP], drain SLOT, stacks SLOT"
+        f"{' '.join(words)!r} is none of: status, add [N], remove [N], reload [APP], retry [APP], drain SLOT, "
+        "stacks SLOT"
     )
 
 

@@ -25,7 +25,7 @@ from hostler_dirty._hosting import Hosted, app_error, load_class
 from hostler_dirty._line import Control
 from hostler_dirty._runtime import Runtime
 from hostler_dirty._runtime_words import page_octets
-from hostler_dirty._wire import FrameReader
+from hostler_dirty._wire import Frame, FrameReader
 
 logger = logging.getLogger("hostler.dirty")
 
@@ -90,7 +90,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _await_boot(sock: socket.socket) -> tuple[dict[str, Any], int, int]:
-    reader, fds, frames = FrameReader(_line.CONTROL_LIMIT), [], []
+    reader = FrameReader(_line.CONTROL_LIMIT)
+    fds: list[int] = []
+    frames: list[Frame] = []
     while not frames:
         data, new = _line.receive_with(sock)
         if not data:

@@ -102,7 +102,7 @@ class DirtyNoWorkersAvailableError(DirtyError):
         self.cause = cause
 
 
-class DirtyAppNotFoundError(DirtyAppError, DirtyNoWorkersAvailableError):
+class DirtyAppNotFoundError(DirtyAppError, DirtyNoWorkersAvailableError):  # type: ignore[misc]
     """The pool has no such app, or the app has no such action."""
 
     def __init__(self, app_path: str = "", action: str | None = None, message: str | None = None) -> None:
@@ -225,5 +225,5 @@ def restore(values: dict[str, Any]) -> DirtyError:
     fields = {name: values.get(name) for name in _FIELDS[cls]}
     message = values.get("message") or ""
     if issubclass(cls, _NO_MESSAGE):
-        return cls(**fields)
+        return cls(**{name: str(value) for name, value in fields.items()})
     return cls(message=message, **fields)

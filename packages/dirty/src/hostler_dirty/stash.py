@@ -34,10 +34,8 @@ _MISSING = object()
 
 
 def _ask(*operation: Any) -> Any:
-    if HERE.executor is not None:
-        said = HERE.executor.stash(*operation)
-    else:
-        said = _ask_arbiter(_line.encode(operation))
+    executor = HERE.executor
+    said = _ask_arbiter(_line.encode(operation)) if executor is None else executor.stash(*operation)
     if "error" in said:
         raise restore(said["error"])
     return said["value"]
