@@ -133,7 +133,7 @@ _DEFAULTS: Mapping[str, Any] = {
     },
     "formatters": {"generic": {"format": _FORMAT, "datefmt": _TIME, "class": "logging.Formatter"}},
 }
-"""What a dictionary or JSON file of the user's replaces key by key; the names are those gunicorn offers."""
+"""What a dictionary or JSON file of the user's replaces or adds to; the names are those gunicorn offers."""
 
 
 def _own_configuration(settings: Settings) -> None:
@@ -159,8 +159,9 @@ def _own_configuration(settings: Settings) -> None:
 
 def _by_dictionary(setting: str, own: Mapping[str, Any]) -> None:
     merged = {**copy.deepcopy(dict(_DEFAULTS)), **own}
-    if "loggers" in own and not any(name in own["loggers"] for name in _ALIASES):
-        merged.setdefault("loggers", {})
+    for name in ("handlers", "formatters"):
+        # What the defaults refer to stays there to be referred to.
+        merged[name] = {**copy.deepcopy(_DEFAULTS[name]), **own.get(name, {})}
     try:
         logging.config.dictConfig(merged)
     except (ValueError, TypeError, AttributeError, ImportError, OSError) as error:
