@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from hostler._arguments import plain
+from hostler._arguments import choices, plain
 from hostler._known import OFFICIAL
 from hostler._names import Name, Names
 from hostler._plugins import KINDS, Registry, canonical, search_path
@@ -135,6 +135,8 @@ def _facts(name: Name) -> Iterator[str]:
     variables = [*filter(None, [name.declaration.environment]), name.variable]
     if kind.name not in ("CALLABLE", "TABLE", "TABLES"):
         yield ", ".join(f"`{variable}`" for variable in variables)
+    if choices(name):
+        yield "one of " + ", ".join(f"`{word}`" for word in choices(name))
     if kind.name != "CALLABLE":
         yield f"default {_default(name)}"
 

@@ -87,7 +87,6 @@ def test_by_flag(
     configure: Configure, name: str, active: tuple[str, ...], plugin: str, field: str, flag: str, text: str,
     value: Any, expected: Any,
 ) -> None:  # fmt: skip
-    active = tuple(part for part in active if (flag, text) != ("--dirty-app", part) or flag not in active)
     if flag == "--dirty-app":
         active = ("--dirty-workers", "1")
     configuration = configure(*active, *([flag, text] if text else [flag]))

@@ -147,10 +147,17 @@ def plain(name: Name, value: Any = ...) -> str:
     return str(value)
 
 
+def choices(name: Name) -> tuple[str, ...]:
+    """The words that the setting takes, if its sentence does not name them all."""
+    kind = name.declaration.kind
+    told = all(word in name.declaration.help for word in kind.allowed)
+    return () if told or kind.flag == "switch" or name.declaration.ignored else kind.allowed
+
+
 def describe(name: Name) -> str:
     """The sentence of the help, with what it has without the flag and its name in a file if that differs."""
     declaration = name.declaration
-    notes = []
+    notes = [f"one of {', '.join(choices(name))}"] if choices(name) else []
     if name.default not in (None, "", ()) and not isinstance(name.default, (bool, dict)):
         notes.append(f"default {plain(name)}")
     if not any(flag == "--" + name.full.replace("_", "-") for flag in name.flags):
