@@ -11,12 +11,13 @@ import os
 import socket
 import ssl
 import threading
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hostler._input import Body
+from hostler._outbox import Outbox
 from hostler._poll import BROKEN, READ, WRITE
+from hostler._vigil import Vigil
 from hostler._wsgi import HIGH_WATER, Exchange
 from hostler.http import Connection, Data, End, Event, Gone, Request, Transport, Waiting
 
@@ -28,19 +29,6 @@ CHUNK = 65536
 LOW_WATER = HIGH_WATER // 4
 LINGER_OCTETS = 65536
 """What is read and thrown away of a peer that goes on sending after its answer."""
-JOINED = 32768
-"""Below this many octets a few blocks are joined rather than given to sendmsg: one copy is cheaper."""
-
-
-class FileSegment:
-    """A part of a file that waits to be sent by sendfile."""
-
-    __slots__ = ("count", "descriptor", "offset")
-
-    def __init__(self, descriptor: int, offset: int, count: int) -> None:
-        self.descriptor = descriptor
-        self.offset = offset
-        self.count = count
 
 
 class Channel:
@@ -50,13 +38,9 @@ class Channel:
         "_draining",
         "_interest",
         "_octets_in",
-        "_octets_out",
         "_parked",
-        "_pending",
-        "_phase",
-        "_phase_octets",
-        "_phase_since",
         "_registered",
+        "_vigil",
         "born",
         "connection",
         "descriptor",
@@ -68,14 +52,13 @@ class Channel:
         "lingering",
         "listener",
         "lock",
-        "pending_size",
+        "outbox",
         "requests",
         "socket",
         "touched",
         "transport",
         "unread",
         "waiters",
-        "written_at",
     )
 
     def __init__(
@@ -96,24 +79,21 @@ class Channel:
         self.exchanges: dict[int, Exchange] = {}
         self.extra: dict[str, Any] | None = None
         """What TLS or PROXY add to every `environ` of this connection."""
-        self.pending_size = 0
+        self.outbox = Outbox(sock, secure=transport.secure)
         self.gone = False
         self.eof = False
         self.lingering = False
         self.unread = False
         """The peer may still be sending what nobody will read: close with a linger."""
         self.requests = 0
-        self.touched = self.written_at = self.born = driver.now
+        self.touched = self.born = driver.now
         self.waiters: list[threading.Event] = []
-        self._pending: deque[memoryview | FileSegment] = deque()
         self._parked: list[Exchange] = []
         self._draining = False
         self._registered = False
         self._interest = READ
-        self._octets_in = self._octets_out = 0
-        self._phase: tuple[Any, int] = (None, -1)
-        self._phase_since = driver.now
-        self._phase_octets = 0
+        self._octets_in = 0
+        self._vigil = Vigil(driver.now)
 
     # -- readiness -------------------------------------------------------------------------------------
 
@@ -221,6 +201,8 @@ class Channel:
                 if not exchange.head.expects_continue:
                     del self.exchanges[stream]  # its application was never called
                     exchange.body.close()
+                    if self.connection.multiplexed:
+                        self.connection.abort(stream)  # a reset stream's place is taken until this is said
         self._wake()
 
     def settle(self, ready: list[Exchange]) -> None:
@@ -237,7 +219,10 @@ class Channel:
                 break
         with self.lock:
             self.flush()
+            ready = self._unpark() if self._parked else []
             self._look()
+        if ready:
+            self.settle(ready)
 
     def proceed(self, stream: int) -> None:
         """The application wants the body that its client holds back."""
@@ -248,6 +233,9 @@ class Channel:
     def answered(self, exchange: Exchange) -> None:
         """The exchange is over (the answer is queued, or nobody is there to read it)."""
         self.exchanges.pop(exchange.stream, None)
+        if exchange.lost and self.connection.multiplexed:
+            with self.lock:
+                self.connection.abort(exchange.stream)
 
     # -- writing ---------------------------------------------------------------------------------------
 
@@ -256,110 +244,67 @@ class Channel:
         out = self.connection.outgoing()
         if not out or self.gone:
             return
-        if self._pending:
-            self._queue(out)
-            return
         try:
-            if len(out) == 1:
-                block = out[0]
-                sent = self.socket.send(block)
-                if sent == len(block):
-                    return
-            else:
-                sent = self._send_several(out)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            sent = 0
+            self.outbox.send(out)
         except OSError:
-            self.driver.later(self.fail)
-            self.gone = True
-            self._wake()
+            self._break()
             return
-        self._queue(out, sent)
-
-    def _send_several(self, out: list[bytes]) -> int:
-        total = sum(map(len, out))
-        if self.transport.secure or total <= JOINED:
-            out[:] = [b"".join(out)]  # TLS must be offered the same octets again when it could not take them
-            return int(self.socket.send(out[0]))
-        return int(self.socket.sendmsg(out[:512]))
-
-    def _queue(self, out: list[bytes], sent: int = 0) -> None:
-        if not self._pending:
-            self.written_at = self.driver.now
-        for block in out:
-            if sent >= len(block):
-                sent -= len(block)
-                continue
-            view = memoryview(block)[sent:]
-            sent = 0
-            self._pending.append(view)
-            self.pending_size += len(view)
-        if self._pending:
+        if self.outbox.size:
             self._watch(self._interest | WRITE)
 
     def beside(self, stream: int, descriptor: int, offset: int, count: int) -> bool:
         """Queue a part of a file behind what was written. Called under the lock; False: write it as data."""
         if self.transport.secure or not hasattr(os, "sendfile") or not self.connection.beside(stream, count):
             return False
-        self._queue(self.connection.outgoing())
-        self._pending.append(FileSegment(os.dup(descriptor), offset, count))
-        self.pending_size += count
-        self._write_some()
+        self.flush()
+        self.outbox.send_file(descriptor, offset, count)
+        self._write()
         return True
+
+    def _write(self) -> None:
+        try:
+            self.outbox.write()
+        except OSError:
+            self._break()
+            return
+        if self.outbox.size:
+            self._watch(self._interest | WRITE)
+
+    def _break(self) -> None:
+        """The peer is gone; the loop clears up, since this may be another thread, or deep in a call of its own."""
+        self.gone = True
+        self.driver.later(self.fail)
+        self._wake()
 
     def _write_pending(self) -> None:
         with self.lock:
-            self._write_some()
-            if self.gone:
-                return
-            if not self._pending:
-                self.flush()
-            resumable = self.pending_size <= LOW_WATER and self._parked
-            parked, self._parked = (self._parked, []) if resumable else ([], self._parked)
-            self._look()
-        self._wake()
-        for exchange in parked:
-            self.driver.dispatch(exchange)
-        if parked:
+            self._write()
+        if not self.gone:
+            self._wake()
             self.settle([])
 
-    def _write_some(self) -> None:
-        """Send what is pending until the socket takes no more."""
-        pending = self._pending
-        try:
-            while pending:
-                part = pending[0]
-                if isinstance(part, FileSegment):
-                    sent = os.sendfile(self.descriptor, part.descriptor, part.offset, part.count)
-                    if sent == 0:  # the file is shorter than it was: the answer cannot be completed
-                        raise ConnectionAbortedError
-                    part.offset += sent
-                    part.count -= sent
-                    rest = part.count
-                else:
-                    sent = self.socket.send(part)
-                    pending[0] = part[sent:]
-                    rest = len(part) - sent
-                self.pending_size -= sent
-                self._octets_out += sent
-                self.written_at = self.driver.now
-                if not rest:
-                    done = pending.popleft()
-                    if isinstance(done, FileSegment):
-                        os.close(done.descriptor)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            self._watch(self._interest | WRITE)
-        except OSError:
-            self.gone = True
-            self.driver.later(self.fail)
+    def held_back(self, stream: int) -> int:
+        """Octets of this stream's answer that its reader has not taken."""
+        size = self.outbox.size
+        return size + self.connection.backlog(stream) if self.connection.multiplexed else size
 
     def park(self, exchange: Exchange) -> bool:
         """Keep the exchange until the reader has taken most of what waits; False when it has already."""
         with self.lock:
-            if self.gone or self.pending_size <= LOW_WATER:
+            if self.gone or self.held_back(exchange.stream) <= LOW_WATER:
                 return False
             self._parked.append(exchange)
             return True
+
+    def _unpark(self) -> list[Exchange]:
+        """Those whose readers have caught up. Called under the lock."""
+        free = [
+            exchange
+            for exchange in self._parked
+            if self.held_back(exchange.stream) <= LOW_WATER or exchange.lost
+        ]
+        self._parked = [exchange for exchange in self._parked if exchange not in free]
+        return free
 
     # -- interest, deadlines, ends ---------------------------------------------------------------------
 
@@ -368,7 +313,7 @@ class Channel:
         connection = self.connection
         if self.gone:
             return
-        if connection.closing and not self._pending and not self.exchanges:
+        if connection.closing and not self.outbox.size and not self.exchanges:
             if self.unread and not connection.abrupt and not self.eof:
                 self._begin_linger()
             else:
@@ -377,7 +322,7 @@ class Channel:
         interest = READ if connection.reading and not self.eof and not self.lingering else 0
         if self.lingering:
             interest = READ
-        if self._pending:
+        if self.outbox.size:
             interest |= WRITE
         if interest != self._interest or not self._registered:
             self._watch(interest)
@@ -417,17 +362,14 @@ class Channel:
             if now - self.born > driver.patience.linger:
                 self.close()
             return
-        if self._pending:
-            self._sweep_writing(now)
+        if self.outbox.size:
+            if self._vigil.writing_over(driver.patience, self.requests, now, self.outbox.octets):
+                driver.log.refused("write_slow", self.transport.peer)
+                self.fail()
             return
         waiting = self.connection.waiting
-        phase = (waiting, self.requests)
-        if phase != self._phase:
-            self._phase, self._phase_since, self._phase_octets = phase, now, self._octets_in
-            if waiting is Waiting.IDLE or waiting is Waiting.FIRST:
-                self._phase_since = self.touched
-        if driver.patience.over(
-            waiting, now, self._phase_since, self.touched, self._octets_in - self._phase_octets
+        if self._vigil.reading_over(
+            driver.patience, waiting, self.requests, now, self.touched, self._octets_in
         ):
             self._expire(waiting)
         elif now - self.born > driver.patience.lifetime and not self._draining:
@@ -435,15 +377,6 @@ class Channel:
             with self.lock:
                 self.connection.drain()  # the next answer says that it is the last
             self.settle([])
-
-    def _sweep_writing(self, now: float) -> None:
-        patience = self.driver.patience
-        phase = (WRITE, self.requests)
-        if phase != self._phase:
-            self._phase, self._phase_since, self._phase_octets = phase, now, self._octets_out
-        if patience.drips(now, self._phase_since, self.written_at, self._octets_out - self._phase_octets):
-            self.driver.log.refused("write_slow", self.transport.peer)
-            self.fail()
 
     def _expire(self, waiting: Waiting) -> None:
         if waiting is Waiting.IDLE and self._arrived():
@@ -470,7 +403,7 @@ class Channel:
             with self.lock:
                 self.connection.drain()
             self.settle([])
-        idle = self.connection.waiting is Waiting.IDLE and not self.exchanges and not self._pending
+        idle = self.connection.waiting is Waiting.IDLE and not self.exchanges and not self.outbox.size
         if idle and not self.gone and not self.connection.multiplexed and not self._arrived():
             self.close()
 
@@ -495,11 +428,7 @@ class Channel:
         self.gone = True
         if not self.driver.forget(self):
             return
-        for part in self._pending:
-            if isinstance(part, FileSegment):
-                os.close(part.descriptor)
-        self._pending.clear()
-        self.pending_size = 0
+        self.outbox.close()
         if self._registered:
             self.driver.poller.remove(self.descriptor)
         self.socket.close()

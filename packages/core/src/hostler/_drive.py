@@ -16,10 +16,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hostler._accept import Door, Handshake, make_channel
+from hostler._application import Application
 from hostler._channel import Channel
 from hostler._patience import Patience
 from hostler._poll import READ, WRITE, Poller, make_poller
-from hostler._wsgi import HIGH_WATER, Application, Exchange
+from hostler._wsgi import HIGH_WATER, Exchange
 from hostler.http import Request, Waiting
 
 if TYPE_CHECKING:
@@ -163,27 +164,35 @@ class Driver:
         """Whether there is nothing left to do for a worker that is to stop."""
         if not self._stop_began:
             return False
-        if self.context.stopping == "quick" or not self.members:
+        if self.context.stopping == "quick" or not (self.members or self._doors):
             return True
         return time.monotonic() - self._stop_began > self.context.settings.graceful_timeout
 
     def _stop(self, now: float) -> None:
+        quick = self.context.stopping == "quick"
         if not self._stop_began:
             self._stop_began = now
-            quick = self.context.stopping == "quick"
             for door in self._doors.values():
-                if not quick:
-                    door.empty()
-                door.close()
-            self._doors.clear()
-            for listener in self.context.listeners:
-                listener.socket.close()
-            self.now = now
+                door.shut()
+        # With nobody free here, what waits in the backlog may still be another worker's.
+        if self._doors and (quick or not self.full() or now - self._stop_began > LAST_WORD):
+            self._close_doors(empty=not quick)
         for member in list(self.members.values()):
             member.drain()
             fresh = isinstance(member, Channel) and member.connection.waiting is Waiting.FIRST
             if fresh and now - self._stop_began > LAST_WORD:
                 member.close()
+
+    def full(self) -> bool:
+        """Nobody is free for a request, and nobody has become free for a while."""
+        return False
+
+    def _close_doors(self, *, empty: bool) -> None:
+        doors, self._doors = self._doors, {}
+        for door in doors.values():
+            if empty:
+                door.empty()
+            door.close()
 
     def close(self) -> None:
         """Give back everything."""
@@ -194,9 +203,7 @@ class Driver:
                 member.fail()
             else:
                 member.close()
-        for door in self._doors.values():
-            door.close()
-        self._doors.clear()
+        self._close_doors(empty=False)
         self.context.status.connections = 0
         self.poller.close()
         self.log.flush()
@@ -253,7 +260,7 @@ class Driver:
             for member in self.members.values()
             if isinstance(member, Channel)
             and member.connection.waiting is Waiting.IDLE
-            and not member.pending_size
+            and not member.outbox.size
         ]
         idle.sort(key=lambda channel: channel.touched)
         for channel in idle[:count]:
@@ -298,9 +305,10 @@ class Driver:
         """TLS holds more decrypted octets than were read: read on in the next turn, without waiting."""
         self._again.append(channel)
 
-    def wait_for_reader(self, channel: Channel) -> None:
+    def wait_for_reader(self, exchange: Exchange) -> None:
         """Hold the application (`write()`) until its reader has taken most of what waits."""
-        self._pump(channel, lambda: channel.pending_size <= HIGH_WATER // 4)
+        channel, stream = exchange.channel, exchange.stream
+        self._pump(channel, lambda: channel.held_back(stream) <= HIGH_WATER // 4)
 
     def wait_for_body(self, exchange: Exchange) -> None:
         """Hold the application until its request's body is there, or will never be."""
@@ -312,7 +320,7 @@ class Driver:
         """Serve this one connection until `done`; its own deadlines bound the wait."""
         poll = select.poll()
         while not done() and not channel.gone:
-            interest = (READ if channel.connection.reading else 0) | (WRITE if channel.pending_size else 0)
+            interest = (READ if channel.connection.reading else 0) | (WRITE if channel.outbox.size else 0)
             poll.register(channel.descriptor, interest)
             events = poll.poll(TICK * 1000)
             self.now = time.monotonic()

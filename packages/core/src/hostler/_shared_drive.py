@@ -88,9 +88,13 @@ class SharedDriver(Driver):
         else:
             super()._other(descriptor, mask)
 
+    def full(self) -> bool:
+        """As whoever runs the requests says."""
+        return self.saturated is not None and self.saturated()
+
     def stopping_accepts(self) -> bool:
         """While nobody could serve them, new connections wait where another worker can take them."""
-        if self.saturated is not None and self.saturated():
+        if self.full():
             for door in self._doors.values():
                 door.shut(self.now + SATURATED)
             return True
@@ -104,9 +108,10 @@ class SharedDriver(Driver):
         finally:
             self._crowded = False
 
-    def wait_for_reader(self, channel: Channel) -> None:
+    def wait_for_reader(self, exchange: Exchange) -> None:
         """Hold this thread or greenlet, and nobody else."""
-        Arrival(channel).wait(lambda: channel.pending_size <= HIGH_WATER // 4)
+        channel, stream = exchange.channel, exchange.stream
+        Arrival(channel).wait(lambda: channel.held_back(stream) <= HIGH_WATER // 4)
 
     def wait_for_body(self, exchange: Exchange) -> None:
         """Hold this thread or greenlet, and nobody else."""

@@ -10,96 +10,19 @@ import io
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
-from hostler._environ import Environs
+from hostler._application import Application, FileWrapper
 from hostler._input import AwaitedInput, Body
-from hostler._prepared import Prepared, PreparedHeads
+from hostler._prepared import Prepared
 from hostler.http import Head, ResponseError
 
 if TYPE_CHECKING:
     from hostler._channel import Channel
-    from hostler._contexts import WorkerContext
 
 HIGH_WATER = 1 << 20
 """Octets that may wait for a slow reader before its exchange is left until most of them are gone."""
-
-
-class FileWrapper:
-    """`wsgi.file_wrapper`: blocks of a file that the application opened, by sendfile where that is possible."""
-
-    def __init__(self, filelike: Any, block_size: int = 65536) -> None:
-        self.filelike = filelike
-        self.block_size = block_size
-        if hasattr(filelike, "close"):
-            self.close = filelike.close
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        block: bytes = self.filelike.read(self.block_size)
-        if block:
-            return block
-        raise StopIteration
-
-
-class Application:
-    """A WSGI application with what its worker knows: hooks, logs, templates."""
-
-    __slots__ = ("access_wanted", "call", "context", "environs", "heads", "hooked", "sendfile", "served")
-
-    def __init__(
-        self, context: WorkerContext, call: Callable[..., Iterable[bytes]], *, threaded: bool
-    ) -> None:
-        self.call = call
-        self.context = context
-        self.served = context.served
-        self.heads = PreparedHeads()
-        self.access_wanted = context.log.access_wanted
-        settings = context.settings
-        self.hooked = settings.pre_request is not None or settings.post_request is not None
-        self.sendfile = settings.sendfile is not False
-        script_name = os.environ.get("SCRIPT_NAME", "") or settings.root_path
-        self.environs = {
-            id(listener): Environs(
-                address=listener.address,
-                unix=listener.unix,
-                errors=_error_stream(context),
-                multithread=threaded,
-                multiprocess=context.multiprocess,
-                file_wrapper=FileWrapper,
-                script_name=script_name,
-            )
-            for listener in context.listeners
-        }
-
-
-def _error_stream(context: WorkerContext) -> TextIO:
-    return cast("TextIO", _ErrorStream(context))
-
-
-class _ErrorStream(io.TextIOBase):
-    """`wsgi.errors`: each line goes to the error log; `flush` ends one that has no end yet."""
-
-    def __init__(self, context: WorkerContext) -> None:
-        self._log = context.log.error
-        self._begun = ""
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        *lines, self._begun = (self._begun + text).split("\n")
-        for line in lines:
-            self._log.error("%s", line)
-        return len(text)
-
-    def flush(self) -> None:
-        if self._begun:
-            line, self._begun = self._begun, ""
-            self._log.error("%s", line)
 
 
 class Exchange:
@@ -192,8 +115,8 @@ class Exchange:
         if not block:
             return
         self._send(block, None)
-        if self.channel.pending_size > HIGH_WATER:
-            self.channel.driver.wait_for_reader(self.channel)
+        if self.channel.held_back(self.stream) > HIGH_WATER:
+            self.channel.driver.wait_for_reader(self)
 
     def early_hints(self, headers: list[tuple[str, str]]) -> None:
         """`environ["wsgi.early_hints"]`: send 103 with these fields; nothing on HTTP/1.0 or after the head."""
@@ -303,7 +226,7 @@ class Exchange:
             if not block:
                 continue
             self._send(block, len(block) if only else None)
-            if channel.pending_size > HIGH_WATER and channel.park(self):
+            if channel.held_back(self.stream) > HIGH_WATER and channel.park(self):
                 return False
         if not self._started:
             self._send(b"", 0)

@@ -7,10 +7,11 @@ is enough, and `Patience` says how long to wait for what.
 
 from __future__ import annotations
 
+from hostler._application import Application
 from hostler._drive import Driver
 from hostler._green_drive import GreenDriver, Greens
 from hostler._patience import Patience
 from hostler._shared_drive import SharedDriver
-from hostler._wsgi import Application, Exchange
+from hostler._wsgi import Exchange
 
 __all__ = ["Application", "Driver", "Exchange", "GreenDriver", "Greens", "Patience", "SharedDriver"]
