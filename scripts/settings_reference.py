@@ -97,7 +97,7 @@ def page() -> str:
 
 
 def _owners(registry: Registry) -> Mapping[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for kind, (group, _) in KINDS.items():
         for entry in registry.entries():
             if entry.group == group:
