@@ -117,7 +117,7 @@ def types(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """For each package the sdist, then the wheel from that sdist; and its version as hatch reads it."""
     session.install("build>=1.2", "hatch>=1.14", "twine>=5", *BUILDING)
-    out = Path(session.create_tmp()) / "dist"
+    out = Path(session.create_tmp()).resolve() / "dist"
     shutil.rmtree(out, ignore_errors=True)
     # Hatch makes an environment of its own, into which nox's choice of an interpreter must not reach.
     hatch = {"UV_PYTHON": None, "VIRTUAL_ENV": None, "HATCH_DATA_DIR": str(out.parent / "hatch")}
@@ -161,7 +161,7 @@ def add_minimal(folder: str) -> None:
 
     @nox.session(name=f"minimal-{folder}", python=MAIN, reuse_venv=False)
     def minimal(session: nox.Session) -> None:
-        wheels = Path(session.create_tmp()) / "wheels"
+        wheels = Path(session.create_tmp()).resolve() / "wheels"
         shutil.rmtree(wheels, ignore_errors=True)
         session.install(*BUILDING)
         needed = own_requirements(folder)
