@@ -23,6 +23,16 @@ PATIENCE = 1.0
 PIECE = 4096
 """Octets that a pipe reported as writable takes without waiting (PIPE_BUF of Linux)."""
 STANDARD = {"stdout": 1, "stderr": 2}
+_STANDARD_PATHS = {
+    "/dev/stdout": "stdout",
+    "/dev/fd/1": "stdout",
+    "/proc/self/fd/1": "stdout",
+    "/dev/stderr": "stderr",
+    "/dev/fd/2": "stderr",
+    "/proc/self/fd/2": "stderr",
+}
+"""Other names of the standard streams. Opening them anew fails for sockets (a unit's journal) and for users
+that do not own them (a container)."""
 
 
 class Output:
@@ -32,7 +42,8 @@ class Output:
         self, target: str, *, standard: str = "stderr", owner: tuple[int, int] | None = None
     ) -> None:
         """`target`: a path, or `-` for the `standard` stream. Raises `OSError` when it cannot be opened."""
-        self.path = "" if target == "-" else os.path.abspath(target)
+        standard = _STANDARD_PATHS.get(target, standard)
+        self.path = "" if target == "-" or target in _STANDARD_PATHS else os.path.abspath(target)
         self.dropped = 0
         """Lines lost since the last that was written."""
         self._standard = STANDARD[standard]

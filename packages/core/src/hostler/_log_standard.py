@@ -104,15 +104,18 @@ class StandardLogger:
 
     def flush(self) -> None:
         """Write what `access` kept, in one write."""
-        if not self._lines:
+        # Whoever finds it taken, a signal's handler in the middle of it included, leaves it to the holder.
+        if not self._lines or not self._flushing.acquire(blocking=False):
             return
-        with self._flushing:
+        try:
             lines = self._lines
             count = len(lines)
             taken = lines[:count]
             del lines[:count]
             if self._access is not None:
                 self._access.write("".join(taken).encode(errors="backslashreplace"))
+        finally:
+            self._flushing.release()
         if self._remote is not None:
             for text in taken:
                 self._remote.send(logging.INFO, text[:-1])

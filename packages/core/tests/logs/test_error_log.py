@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import select
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -272,6 +273,25 @@ def _drain(descriptor: int) -> bytes:
             break
         found += block
     return found
+
+
+@pytest.mark.parametrize("target", ["-", "/dev/stdout", "/proc/self/fd/1"])
+def test_standard_output_that_is_a_socket(target: str) -> None:
+    """As a unit's journal is."""
+    code = (
+        "import sys; from hostler._log_output import Output; output = Output(sys.argv[1], standard='stdout'); "
+        "output.write(b'one\\n'); output.reopen(); output.write(b'two\\n')"
+    )
+    here, there = socket.socketpair()
+    with here:
+        here.settimeout(20)
+        done = subprocess.run([sys.executable, "-c", code, target], stdout=there.fileno(), timeout=60)
+        there.close()
+        assert done.returncode == 0
+        taken = b""
+        while block := here.recv(100):
+            taken += block
+    assert taken == b"one\ntwo\n"
 
 
 def test_a_named_pipe_without_reader(tmp_path: Path) -> None:
