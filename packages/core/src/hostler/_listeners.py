@@ -272,7 +272,7 @@ def _open(bind: Bind, wanted: Sequence[Bind], configuration: Configuration, atte
                 listener = OpenListener(_tcp(bind, v6only=v6only), bind)
                 if not bind.reuse_port:
                     listener.socket.listen(bind.backlog)
-        except OSError as error:  # noqa: PERF203 - at most a few rounds, a second apart
+        except OSError as error:
             if error.errno != errno.EADDRINUSE or not left:
                 raise ListenError(_reason(bind, error)) from None
             _log.error("bind %r: the address is in use; trying again in a second", bind.text)

@@ -95,7 +95,7 @@ class Output:
         while done < len(block):
             try:
                 done += self._put_some(view[done:])
-            except BlockingIOError:  # noqa: PERF203 - once per wait
+            except BlockingIOError:
                 now = time.monotonic()
                 give_up = give_up or now + (0.0 if self._stuck else PATIENCE)
                 if now >= give_up or not self._wait(give_up - now):

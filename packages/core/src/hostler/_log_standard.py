@@ -162,7 +162,7 @@ class StandardLogger:
         for output in self._outputs:
             try:
                 output.reopen()
-            except OSError as error:  # noqa: PERF203 - two files at most
+            except OSError as error:
                 self.error.error("log file %r cannot be opened again: %s", output.path, error.strerror)
         if self._logging is not None:
             _reopen_handlers()

@@ -90,7 +90,7 @@ def _directory_lock(path: str) -> Iterator[None]:
         for _ in range(100):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:  # noqa: PERF203 - a bounded wait for another server's start
+            except OSError:
                 time.sleep(0.02)
             else:
                 break
