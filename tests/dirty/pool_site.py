@@ -1,0 +1,102 @@
+"""WSGI and ASGI applications that call a dirty pool, and the app in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from urllib.parse import parse_qs
+
+from hostler_dirty import DirtyApp, DirtyError, get_dirty_client, stash
+
+PATH = "pool_site:Model"
+
+
+class Model(DirtyApp):
+    """What the pool hosts."""
+
+    workers = 1
+
+    def init(self):
+        self.count = 0
+
+    def echo(self, value):
+        self.count += 1
+        return value
+
+    def pid(self):
+        return os.getpid()
+
+    def nap(self, seconds):
+        time.sleep(seconds)
+        return "rested"
+
+    def rest(self):
+        try:
+            time.sleep(60)
+        finally:
+            stash.incr("site", "interrupted")
+
+    def words(self, n):
+        for i in range(n):
+            yield f"word {i} "
+
+
+def wsgi(environ, start_response):
+    path = environ["PATH_INFO"]
+    query = parse_qs(environ["QUERY_STRING"])
+    client = get_dirty_client(20)
+    headers = [("Content-Type", "text/plain")]
+    if path == "/words":
+        start_response("200 OK", headers)
+        return (word.encode() for word in client.stream(PATH, "words", 50))
+    try:
+        if path == "/echo":
+            said = client.execute(PATH, "echo", query["v"][0])
+        elif path == "/big":
+            said = len(client.execute(PATH, "echo", b"x" * 3_000_000))
+        elif path == "/nap":
+            said = client.execute(PATH, "nap", float(query["s"][0]))
+        elif path == "/interrupted":
+            said = stash.get("site", "interrupted", 0)
+        else:
+            said = client.execute(PATH, "pid")
+    except DirtyError as error:
+        start_response("503 Service Unavailable", headers)
+        return [type(error).__name__.encode()]
+    start_response("200 OK", headers)
+    return [json.dumps(said).encode()]
+
+
+async def asgi(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError(scope["type"])
+    client = get_dirty_client(20)
+    query = parse_qs(scope["query_string"].decode())
+    path = scope["path"]
+    start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
+    if path == "/words":
+        await send(start)
+        async for word in client.stream_async(PATH, "words", 50):
+            await send({"type": "http.response.body", "body": word.encode(), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    if path == "/rest":
+        task = asyncio.ensure_future(client.execute_async(PATH, "rest"))
+        while (await receive())["type"] != "http.disconnect":
+            continue
+        task.cancel()
+        return
+    if path == "/echo":
+        said = await client.execute_async(PATH, "echo", query["v"][0])
+    elif path == "/big":
+        said = len(await client.execute_async(PATH, "echo", b"x" * 3_000_000))
+    elif path == "/nap":
+        said = await client.execute_async(PATH, "nap", float(query["s"][0]))
+    elif path == "/interrupted":
+        said = await asyncio.to_thread(stash.get, "site", "interrupted", 0)
+    else:
+        said = await client.execute_async(PATH, "pid")
+    await send(start)
+    await send({"type": "http.response.body", "body": json.dumps(said).encode()})
