@@ -7,6 +7,7 @@ path is imported later, in the child that runs it. This module knows no settings
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import os
@@ -89,7 +90,11 @@ def canonical(dist: str) -> str:
 class Registry:
     """The plugins of this environment, or, in a test, the given ones."""
 
-    def __init__(self, entries: Iterable[Entry], disabled: Iterable[str] = ()) -> None:
+    def __init__(
+        self, entries: Iterable[Entry], disabled: Iterable[str] = (), path: Sequence[str] | None = None
+    ) -> None:
+        """`path`: where alone the modules of these entries may come from; None leaves Python's own."""
+        self._path = path
         self.warnings: list[str] = []
         self._disabled = frozenset(disabled)
         self._entries: list[Entry] = []
@@ -106,7 +111,7 @@ class Registry:
     @classmethod
     def installed(cls, path: Sequence[str], disabled: Iterable[str] = ()) -> Registry:
         """Of the distributions on this path (`search_path()`, taken before anything changes directory)."""
-        return cls(scan(path), disabled)
+        return cls(scan(path), disabled, path)
 
     # -- metadata only ---------------------------------------------------------------------------------
 
@@ -164,7 +169,8 @@ class Registry:
     def value(self, kind: type[P], entry: Entry) -> P:
         """The value that an entry point names, imported once and checked."""
         if entry not in self._values:
-            self._values[entry] = _load(entry, KINDS[kind][1])
+            with _search(self._path if entry.dist else None):
+                self._values[entry] = _load(entry, KINDS[kind][1])
         value = self._values[entry]
         who = f"{KINDS[kind][1]} {entry.name!r}"
         _check_api(who, entry, value)
@@ -254,6 +260,18 @@ class Registry:
 def install(dist: str) -> str:
     """The command that installs a distribution into this very environment."""
     return f"{sys.executable or 'python'} -m pip install {dist}"
+
+
+@contextlib.contextmanager
+def _search(path: Sequence[str] | None) -> Iterator[None]:
+    """Import an installed plugin from where it is installed, not from a namesake in the working directory."""
+    before = list(sys.path)
+    if path is not None:
+        sys.path[:] = path
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def _load(entry: Entry, word: str) -> Any:

@@ -69,6 +69,19 @@ def test_metadata_in_the_working_directory_runs_no_code(run: Any, distribution: 
     assert "ran" not in done.stdout
 
 
+def test_a_namesake_in_the_working_directory_is_not_imported(
+    run: Any, distribution: Make, tmp_path: Path
+) -> None:
+    distribution("acme-worker", "1.0", POINTS, acme_mod=WORKER)
+    (tmp_path / "here" / "acme_mod.py").write_text("print('hijacked')\n" + WORKER)
+    for arguments in (("-k", "mine"), ("--mine-pool", "7"), ("-k", "mine", "-c", "empty.py")):
+        (tmp_path / "here" / "empty.py").touch()
+        done = run("config", *arguments)
+        assert done.returncode == 0, done.stderr
+        assert "hijacked" not in done.stdout
+    assert "hijacked" in run("config", "-k", "acme_mod:worker").stdout, "a path means what Python finds"
+
+
 def test_a_strangers_worker(run: Any, distribution: Make) -> None:
     distribution("acme-worker", "1.0", POINTS, acme_mod=WORKER)
     done = run("config", "-k", "mine", "--mine-pool", "7", "--json")
