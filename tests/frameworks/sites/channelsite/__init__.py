@@ -1,0 +1,1 @@
+"""A Django project of one file, with Channels for its WebSocket."""
