@@ -87,11 +87,18 @@ def build(
     start = Start(
         tuple(argv),
         dict(os.environ if environ is None else environ),
-        os.getcwd() if directory is None else directory,
+        _here() if directory is None else directory,
         search_path(),
         prog,
     )
     return _build(start, registry)
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise ConfigError(f"the working directory cannot be used: {error.strerror}") from None
 
 
 def _build(start: Start, registry: Registry | None) -> Configuration:

@@ -58,7 +58,10 @@ def search_path() -> tuple[str, ...]:
     With `python -m` the working directory stands in the path, and whoever can write a file there could
     otherwise hand code to a server that starts as root.
     """
-    here = os.path.realpath(os.getcwd())
+    try:
+        here = os.path.realpath(os.getcwd())
+    except OSError:  # it was removed; then nothing lies in it
+        here = ""
     return tuple(entry for entry in sys.path if entry and os.path.realpath(entry) != here)
 
 

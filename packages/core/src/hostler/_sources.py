@@ -6,6 +6,7 @@ none that is a slip away from a setting's; a TOML file holds settings only.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import shlex
@@ -124,7 +125,7 @@ class Sources:
     # -- file ------------------------------------------------------------------------------------------
 
     def _file(self, config: Given | None) -> list[Given]:
-        if config is None:
+        if config is None or not config.converted():
             return self._default_file()
         text = str(config.converted())
         if text.startswith("python:"):
@@ -138,7 +139,7 @@ class Sources:
             return self._of_python(vars(found), text)
         path = text[len("file:") :] if text.startswith("file:") else text
         full = os.path.join(self._directory, os.path.expanduser(path))
-        if not os.path.isfile(full):
+        if not os.path.exists(full) or os.path.isdir(full):  # /dev/null is a way to say "none"
             raise ConfigError(f"{config.written}: there is no file {full!r}")
         return self._read(full, path)
 
@@ -158,9 +159,10 @@ class Sources:
             return False
         if name != "pyproject.toml":
             return True
-        with open(path, "rb") as file:
-            # Somebody else's file: only a table of ours makes it worth parsing, and its faults ours to tell.
+        # Somebody else's file: only a table of ours makes it worth parsing, and its faults ours to tell.
+        with contextlib.suppress(OSError), open(path, "rb") as file:
             return b"tool.hostler" in file.read()
+        return False
 
     def _read(self, path: str, written: str) -> list[Given]:
         if path.endswith(".toml"):

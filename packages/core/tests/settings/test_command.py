@@ -197,6 +197,18 @@ def test_config_tells_origins(run: Run, tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
+def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
+    command = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m hostler"
+    for arguments, code in (("a:b", 1), ("plugins", 0)):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"{command} {arguments}"],
+            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, "HOSTLER_DISABLE_PLUGINS": "*"},
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_a_reader_that_leaves(run: Run, tmp_path: Path) -> None:
     done = subprocess.run(
         ["/bin/sh", "-c", f"{sys.executable} -m hostler config | true"],

@@ -317,6 +317,19 @@ def test_a_file_that_fails(configure: Any, file: str, words: str) -> None:
 
 def test_a_file_that_is_not_there(configure: Any) -> None:
     assert "there is no file" in fails(configure, "-c", "none.py")
+    assert "there is no file" in fails(configure, "-c", ".")
+
+
+def test_no_file(configure: Any) -> None:
+    assert configure("-c", "/dev/null", file="workers = 3").settings.workers == 1
+    assert configure("-c", "", file="workers = 3").settings.workers == 3
+
+
+def test_a_file_that_cannot_be_read(configure: Any, tmp_path: Path) -> None:
+    (tmp_path / "bytes.py").write_bytes(b"x = '\xff'\n\0")
+    assert fails(configure, "-c", "bytes.py").startswith("bytes.py: ")
+    (tmp_path / "bytes.toml").write_bytes(b"x = '\xff'\n")
+    assert fails(configure, "-c", "bytes.toml").startswith("bytes.toml: ")
 
 
 # -- who said it ---------------------------------------------------------------------------------------
