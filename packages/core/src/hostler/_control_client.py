@@ -52,7 +52,8 @@ def main(arguments: Sequence[str], *, prog: str = "hostler ctl") -> int:
         print(json.dumps(data, indent=2) if options.json else show(name, data))  # noqa: T201 - it is a command
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return 0
+    # A service's own answer may say that it was not done.
+    return 1 if isinstance(data, Mapping) and data.get("ok") is False else 0
 
 
 _PLAIN = {"status", "workers", "reload", "add", "remove", "stacks", "reopen-logs", "stop"}
@@ -168,8 +169,22 @@ def show(name: str, data: Any) -> str:
     if isinstance(data, list):
         return table(data)
     if isinstance(data, Mapping):
-        return "\n".join(f"{key}: {_cell(key, value)}" for key, value in data.items()) or "done"
+        return _mapping(data)
     return str(data)
+
+
+def _mapping(data: Mapping[str, Any]) -> str:
+    """Plain values as lines, lists and mappings of rows as tables below them."""
+    lines, tables = [], []
+    for key, value in data.items():
+        rows = value
+        if isinstance(value, Mapping) and value and all(isinstance(row, Mapping) for row in value.values()):
+            rows = [{"name": name, **row} for name, row in value.items()]
+        if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
+            tables.append(f"\n{key}:\n{table(rows)}")
+        elif (key, value) != ("ok", True):
+            lines.append(f"{key}: {_cell(key, value)}")
+    return "\n".join([*lines, *tables]).lstrip("\n") or "done"
 
 
 def _status(data: Mapping[str, Any]) -> str:

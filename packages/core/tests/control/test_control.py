@@ -332,6 +332,10 @@ def test_tables() -> None:
     assert table([]) == "none"
     assert show("x", [{"a": 1, "b": "x"}, {"a": 22, "c": [1]}]) == " A  B  C\n 1  x  -\n22  -  [1]"
     assert show("x", {"n": 1.5, "list": [1]}) == "n: 1.5\nlist: [1]"
+    assert show("x", {"ok": True, "rows": [{"a": 1}], "n": 2}) == "n: 2\n\nrows:\nA\n1"
+    assert show("x", {"apps": {"one": {"a": 1}}}) == "apps:\nNAME  A\none   1"
+    assert show("x", {"ok": True}) == "done"
+    assert show("x", {"ok": False, "error": "no"}) == "ok: False\nerror: no"
     assert show("x", "text") == "text"
 
 
