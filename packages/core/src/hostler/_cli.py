@@ -7,6 +7,7 @@ Knows the commands and the exit codes; what they need is imported when one of th
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shlex
 import sys
@@ -16,6 +17,9 @@ from collections.abc import Mapping, Sequence
 from hostler.__about__ import __version__
 from hostler._known import COMMANDS
 from hostler.errors import HostlerError
+
+ANSWERS = frozenset({"-h", "--help", "--print-config"})
+"""Flags that make the command print and end."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +51,9 @@ def _run(arguments: list[str], prog: str) -> int:
         print(f"hostler {__version__}")  # noqa: T201  # the answer, without reading anything for it
         return 0
     command = arguments[0] if arguments and arguments[0] in COMMANDS else ""
+    if (command or not ANSWERS.isdisjoint(arguments)) and isinstance(sys.stdout, io.TextIOWrapper):
+        # Plugins' words and users' values need not fit the terminal's encoding.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if command == "ctl":
         from hostler import _control_client  # noqa: PLC0415  # not needed to serve
 

@@ -120,6 +120,20 @@ def test_the_listing(run: Any, distribution: Make) -> None:
     assert [line.split()[5] for line in table.splitlines() if " mine " in line] == ["disabled"]
 
 
+def test_words_that_the_terminal_cannot_show(run: Any, distribution: Make) -> None:
+    words = WORKER.replace("a worker of a test", "wörker…").replace("Size of", "Größe…")
+    distribution("acme-worker", "1.0", POINTS, acme_mod=words)
+    for arguments in (
+        ("plugins",),
+        ("--help",),
+        ("config", "-n", "ö…"),
+        ("--print-config", "-n", "ö…", "a:b"),
+    ):
+        done = run(*arguments, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+        assert "UnicodeEncodeError" not in done.stderr
+        assert done.stdout
+
+
 def test_a_broken_plugin_does_not_disturb_others(run: Any, distribution: Make) -> None:
     distribution("acme-broken", "3.1", {"hostler.workers": {"broken": "acme_broken:w"}}, acme_broken="1 / 0")
     assert run("config").returncode == 0
