@@ -246,12 +246,12 @@ def _kept(bind: Bind, current: Sequence[OpenListener]) -> OpenListener | None:
 
 
 def _at(sock: socket.socket, bind: Bind) -> bool:
-    """The socket is bound to the bind's address. Closes the object it was given."""
+    """The socket is bound to the bind's address; port 0 means any. Closes the object it was given."""
     with sock:
         found: Any = sock.getsockname()
         if bind.path:
             return sock.family == socket.AF_UNIX and found == bind.path
-        if sock.family not in (socket.AF_INET, socket.AF_INET6) or found[1] != bind.port:
+        if sock.family not in (socket.AF_INET, socket.AF_INET6) or (bind.port and found[1] != bind.port):
             return False
         try:
             return bool(found[0] == _resolve(bind)[1][0])
