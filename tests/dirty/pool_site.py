@@ -83,7 +83,7 @@ async def asgi(scope, receive, send):
         await send({"type": "http.response.body", "body": b""})
         return
     if path == "/rest":
-        task = asyncio.ensure_future(client.execute_async(PATH, "rest"))
+        task = asyncio.ensure_future(client.options(timeout=120).execute_async(PATH, "rest"))
         while (await receive())["type"] != "http.disconnect":
             continue
         task.cancel()

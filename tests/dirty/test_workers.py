@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -137,6 +138,7 @@ def test_a_client_that_leaves_interrupts_its_call(serve):
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(b"GET /rest HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_for(lambda: server.ctl("status")["slots"][0]["running"], "the running call")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # gone, not half closed
     wait_for(lambda: server.get("/interrupted") == "1", "the interrupt")
     assert server.get("/echo?v=1") == '"1"'
 
@@ -170,6 +172,9 @@ def test_nothing_is_left_when_the_main_arbiter_is_killed(serve):
     server.process.wait()
 
     def gone():
-        return not any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids)
+        return not any(
+            Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()
+            for pid in pids
+        )
 
     wait_for(gone, "the end of every process")

@@ -93,7 +93,7 @@ def test_without_a_worker_calls_fail_at_once(make_pool, client):
         client.execute(ECHO, "echo", 1)  # the next worker may be ready already
     except DirtyNoWorkersAvailableError as error:
         told = error.state in ("booting", "backoff"), bool(error.retry_after), error.app_path
-        assert told == (True, True, ECHO)  # noqa: PT017
+        assert told == (True, True, ECHO)
     assert client.execute("pool_apps:Patient", "echo", 2) == 2
     assert client.options(no_worker_wait=20).execute(ECHO, "echo", 3) == 3
 

@@ -11,15 +11,14 @@ import asyncio
 import itertools
 import logging
 import socket
-import struct
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from os import getuid
 from typing import Any
 
 from hostler_dirty import _line, _wire
+from hostler_dirty._doors import Doors
 from hostler_dirty._member import Member
 from hostler_dirty._peer import Peer
 from hostler_dirty._pool import Pool
@@ -90,7 +89,7 @@ class Desk:
         self._stacks: dict[int, Callable[[str], None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._sockets: list[socket.socket] = []
+        self._doors = Doors(self._loop, log, lambda sock, manages: self._admit(sock, manages=manages))
         self.booting = settings.boot == "wait"
         """Until the first workers are ready callers wait: they are those of a former arbiter."""
         self.counts = {"granted": 0, "rejected": 0}
@@ -99,48 +98,14 @@ class Desk:
 
     def open(self, descriptors: Mapping[str, int]) -> None:
         """Answer the doorbell and the control socket."""
-        bell, control = (socket.socket(fileno=descriptors[name]) for name in ("bell", "control"))
-        self._sockets = [bell, control]
-        for sock in self._sockets:
-            sock.setblocking(False)
-        self._loop.add_reader(bell.fileno(), self._rung, bell)
-        self._loop.add_reader(control.fileno(), self._knocked, control)
+        self._doors.open(descriptors)
 
     def close(self) -> None:
         """Close every session; the doors themselves are the main arbiter's."""
-        for sock in self._sockets:
-            self._loop.remove_reader(sock.fileno())
-            sock.detach()
+        self._doors.close()
         for session in list(self.sessions.values()):
             if session.peer is not None:
                 session.peer.close()
-
-    def _rung(self, bell: socket.socket) -> None:
-        for _ in range(64):
-            try:
-                data, fds = _line.receive_with(bell, 256)
-            except (BlockingIOError, ConnectionError):
-                return
-            if not data:
-                return
-            for fd in fds:
-                self._admit(socket.socket(fileno=fd), manages=False)
-
-    def _knocked(self, control: socket.socket) -> None:
-        try:
-            sock, _ = control.accept()
-        except (BlockingIOError, ConnectionError):
-            return
-        uid = getuid()
-        if hasattr(socket, "SO_PEERCRED"):
-            uid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
-        if uid not in (0, getuid()):
-            self._log.warning(
-                "a user without the right to it (uid %d) knocked at the dirty control socket", uid
-            )
-            sock.close()
-            return
-        self._admit(sock, manages=True)
 
     def _admit(self, sock: socket.socket, *, manages: bool) -> None:
         session = Session(next(self._ids), manages)

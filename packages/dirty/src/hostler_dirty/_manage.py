@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hostler_dirty._pool import Slot
+from hostler_dirty._slot import Slot
 from hostler_dirty.errors import DirtyError, DirtyUsageError
 
 if TYPE_CHECKING:

@@ -17,6 +17,12 @@ from hostler_dirty._arena import Page
 from hostler_dirty._peer import Peer
 from hostler_dirty._runtime_words import HEARTBEAT, SERVED, SLOTS, page_octets
 
+MAIN = (
+    "import sys\nif sys.path and not sys.path[0]: del sys.path[0]\n"
+    "from hostler_dirty._worker import main\nmain()"
+)
+"""What the fresh interpreter runs: the application's directory may hold modules with names of Python's own."""
+
 
 @dataclass(slots=True, eq=False)
 class Member:
@@ -116,7 +122,7 @@ def start(
     page_fd = _arena.create()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "hostler_dirty._worker", str(theirs.fileno())],
+            [sys.executable, "-c", MAIN, str(theirs.fileno())],
             pass_fds=(theirs.fileno(),),
             env={**os.environ, **env},
             stdin=subprocess.DEVNULL,

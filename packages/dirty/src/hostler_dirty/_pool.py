@@ -15,16 +15,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hostler_dirty import _functions, _line, _member, _wire
-from hostler_dirty._app import DirtyApp
 from hostler_dirty._member import Member
 from hostler_dirty._peer import Peer
 from hostler_dirty._placement import Placement
 from hostler_dirty._settings import DirtySettings
+from hostler_dirty._slot import Slot
+from hostler_dirty._watch import oom_kills
 from hostler_dirty._wire import Frame
 
 logger = logging.getLogger("hostler.dirty")
@@ -36,30 +36,6 @@ STABLE = 10.0
 """A worker that lived so long starts its slot's back-off anew."""
 TRIES = 5
 """So many failures in a row, and the slot waits for a reload or `dirty retry`."""
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """One place for a worker."""
-
-    index: int
-    apps: tuple[str, ...]
-    member: Member | None = None
-    shadow: Member | None = None
-    """The next generation, until it is ready."""
-    generation: int = 0
-    failures: int = 0
-    state: str = "booting"
-    """`booting`, `ready`, `backoff`, `failed`, `stopped`."""
-    retry_at: float = 0.0
-    last_error: str = ""
-    restarts: int = 0
-    why: str = ""
-    """Why the next generation was started."""
-    recycle_after: float = 0.0
-    timer: asyncio.TimerHandle | None = None
-    waiter: asyncio.Future[str] | None = None
-    """Told when the shadow is ready (""), or why it is not."""
 
 
 class Pool:
@@ -76,9 +52,9 @@ class Pool:
         on_dead: Callable[[Member], None],
         on_frame: Callable[[Member, Frame], None],
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._doorbell = doorbell
-        self._log = log
+        self.log = log
         self._handle = handle
         self._on_ready, self._on_retire, self._on_dead, self._on_frame = (
             on_ready,
@@ -93,11 +69,11 @@ class Pool:
         self.infos: dict[str, dict[str, Any]] = {}
         self.slot_env: dict[int, dict[str, str]] = {}
         self.stopping = False
-        self._oom = _oom_kills()
+        self._oom = oom_kills()
 
     def use(self, settings: DirtySettings) -> None:
         """Settings for the workers that start from now on."""
-        self._settings = settings
+        self.settings = settings
 
     # -- starting ---------------------------------------------------------------------------------------
 
@@ -113,7 +89,7 @@ class Pool:
             self._start(slot)
         else:
             slot.state = "stopped"
-            self._log.info("dirty slot %d has no app and stays empty", index)
+            self.log.info("dirty slot %d has no app and stays empty", index)
 
     def _start(self, slot: Slot) -> None:
         """Start the next generation of the slot, beside the present one if there is one."""
@@ -125,14 +101,14 @@ class Pool:
         env.update(self.slot_env.get(slot.index, {}))
         try:
             member = _member.start(
-                next(self._ids), slot.index, slot.generation, slot.apps, self._settings.threads, env
+                next(self._ids), slot.index, slot.generation, slot.apps, self.settings.threads, env
             )
         except OSError as error:
             self._failed(slot, f"it cannot be started: {error}")
             return
-        if self._settings.max_requests:
-            jitter = random.randint(0, self._settings.max_requests_jitter)
-            member.served_limit = self._settings.max_requests + jitter
+        if self.settings.max_requests:
+            jitter = random.randint(0, self.settings.max_requests_jitter)
+            member.served_limit = self.settings.max_requests + jitter
         self.members[member.id] = member
         if slot.member is None:
             slot.member = member
@@ -147,15 +123,15 @@ class Pool:
             lambda: self._control_lost(member),
         )
         self._watch_exit(member)
-        self._run_hook("dirty_post_fork", self._settings.post_fork, member)
+        self._run_hook("dirty_post_fork", self.settings.post_fork, member)
         member.orders(self._boot(member), self._doorbell)
-        self._log.info(
+        self.log.info(
             "dirty worker %d (pid %d, generation %d) starts: %s",
             slot.index, member.pid, member.generation, ", ".join(slot.apps),
         )  # fmt: skip
 
     def _boot(self, member: Member) -> dict[str, Any]:
-        settings = self._settings
+        settings = self.settings
         return {
             "slot": member.slot,
             "generation": member.generation,
@@ -168,7 +144,7 @@ class Pool:
             "worker_init": _functions.name(settings.worker_init),
             "path": [entry or str(Path.cwd()) for entry in sys.path],
             "directory": str(Path.cwd()),
-            "log_level": self._log.getEffectiveLevel(),
+            "log_level": self.log.getEffectiveLevel(),
             "title": "hostler",
         }
 
@@ -178,8 +154,8 @@ class Pool:
             return
         try:
             function(self._handle, member)
-        except Exception:  # noqa: BLE001  (the wall around a hook)
-            self._log.exception("the hook %s failed", name)
+        except Exception:
+            self.log.exception("the hook %s failed", name)
 
     # -- what workers tell ------------------------------------------------------------------------------
 
@@ -189,7 +165,7 @@ class Pool:
         elif frame.kind == _wire.INITFAIL:
             told = _line.decode(frame.body)
             member.last_error = f"{told['app']}: {told['message']}"
-            self._log.error("dirty worker %d: %s\n%s", member.slot, member.last_error, told["traceback"])
+            self.log.error("dirty worker %d: %s\n%s", member.slot, member.last_error, told["traceback"])
         else:
             self._on_frame(member, frame)
 
@@ -204,7 +180,7 @@ class Pool:
         if slot.shadow is member:
             old, slot.member, slot.shadow = slot.member, member, None
         slot.state, slot.last_error = "ready", ""
-        self._log.info(
+        self.log.info(
             "dirty worker %d (pid %d) is ready after %.1f s",
             member.slot, member.pid, member.ready_at - member.started,
         )  # fmt: skip
@@ -225,7 +201,7 @@ class Pool:
         self._on_retire(member)
         if was == "booting":
             member.kill(signal.SIGKILL)
-        self._loop.call_later(self._settings.graceful_timeout, self._overdue, member)
+        self._loop.call_later(self.settings.graceful_timeout, self._overdue, member)
 
     def drained(self, member: Member) -> None:
         """No lease of the worker is out any more: it may close its apps and end."""
@@ -234,7 +210,7 @@ class Pool:
 
     def _overdue(self, member: Member) -> None:
         if member.state != "dead":
-            self._log.warning(
+            self.log.warning(
                 "dirty worker %d (pid %d) did not end within dirty_graceful_timeout: killed",
                 member.slot,
                 member.pid,
@@ -244,7 +220,7 @@ class Pool:
     def _control_lost(self, member: Member) -> None:
         """The worker closed its control connection: it ends, or it is not worth keeping."""
         if member.state != "dead":
-            self._loop.call_later(self._settings.graceful_timeout, self._overdue, member)
+            self._loop.call_later(self.settings.graceful_timeout, self._overdue, member)
 
     def _watch_exit(self, member: Member) -> None:
         if not hasattr(os, "pidfd_open"):
@@ -271,14 +247,14 @@ class Pool:
         self.members.pop(member.id, None)
         expected = was == "draining"
         fate = member.fate()
-        self._log.log(
+        self.log.log(
             logging.INFO if expected else logging.ERROR,
             "dirty worker %d (pid %d, generation %d) ended: %s%s",
             member.slot, member.pid, member.generation, member.exit_reason,
             f" ({fate['signal'] or 'exit code ' + str(fate['exit_code'])})",
         )  # fmt: skip
         self._on_dead(member)
-        self._run_hook("dirty_worker_exit", self._settings.worker_exit, member)
+        self._run_hook("dirty_worker_exit", self.settings.worker_exit, member)
         member.page.close()
         if slot is not None:
             self._after_death(slot, member, expected=expected)
@@ -318,7 +294,7 @@ class Pool:
         slot.failures += 1
         if slot.failures >= TRIES and not ready:
             slot.state = "failed"
-            self._log.error(
+            self.log.error(
                 "dirty slot %d failed %d times in a row and is given up (%s): `server ctl dirty retry`, or reload",
                 slot.index, slot.failures, why,
             )  # fmt: skip
@@ -334,7 +310,7 @@ class Pool:
 
     def _reason(self, member: Member) -> str:
         code = member.process.returncode
-        oom, self._oom = self._oom, _oom_kills()
+        oom, self._oom = self._oom, oom_kills()
         if member.doom:
             return member.doom
         if code == -signal.SIGKILL:
@@ -361,7 +337,7 @@ class Pool:
         waiter = slot.waiter
         result = await waiter
         if result:
-            self._log.error("dirty slot %d keeps its old worker: %s", slot.index, result)
+            self.log.error("dirty slot %d keeps its old worker: %s", slot.index, result)
         return result
 
     def retry(self, slot: Slot) -> None:
@@ -405,70 +381,3 @@ class Pool:
             self.retire(member, "stop")
             if quick:
                 self._loop.call_later(1.0, self._overdue, member)
-
-    # -- watching ---------------------------------------------------------------------------------------
-
-    def inspect(self) -> None:
-        """Twice a second: what exceeds its time is ended, what has grown or served enough is replaced."""
-        now = time.monotonic()
-        for member in list(self.members.values()):
-            if member.state == "booting":
-                self._inspect_boot(member, now)
-            elif member.state in ("ready", "draining"):
-                self._inspect_calls(member, now)
-        for slot in self.slots.values():
-            self._recycle(slot)
-
-    def _inspect_boot(self, member: Member, now: float) -> None:
-        limits = [self._info(path, "init_timeout") for path in member.apps]
-        if all(limits) and now - member.started > sum(limits):
-            member.last_error = f"init() took longer than {sum(limits):g} s"
-            self._log.error("dirty worker %d: %s", member.slot, member.last_error)
-            member.kill(signal.SIGKILL)
-
-    def _inspect_calls(self, member: Member, now: float) -> None:
-        if member.aborted:
-            if now - member.aborted > 1.0:
-                member.kill(signal.SIGKILL)
-            return
-        running = member.running()
-        grace = max((self._info(path, "cancel_grace") for path in member.apps), default=5.0)
-        late = [call for call in running if call[1] and now - call[1] / 1e9 > grace]
-        if late and len(late) < len(running) and now - late[0][1] / 1e9 < 3 * grace:
-            return  # other calls of the worker may finish first
-        if late:
-            self._log.error(
-                "dirty worker %d (pid %d) does not heed the end of a call: aborted", member.slot, member.pid
-            )
-            member.doom = member.doom or "timeout"
-            member.aborted = now
-            member.kill(signal.SIGABRT)
-
-    def _recycle(self, slot: Slot) -> None:
-        member, settings = slot.member, self._settings
-        if member is None or member.state != "ready" or slot.shadow is not None or self.stopping:
-            return
-        if any(s.shadow is not None and set(s.apps) & set(slot.apps) for s in self.slots.values()):
-            return  # never two slots of one app at once
-        why = ""
-        if member.served_limit and member.served >= member.served_limit:
-            why = "max_requests"
-        elif settings.max_rss and member.rss() > settings.max_rss:
-            why = "max_rss"
-        if why and time.monotonic() >= slot.recycle_after:
-            slot.recycle_after = time.monotonic() + STABLE
-            self._log.info("dirty worker %d is replaced: %s", slot.index, why)
-            member.served_limit = 0
-            self._loop.create_task(self.reload_slot(slot, why))
-
-    def _info(self, path: str, name: str) -> float:
-        return float(self.infos.get(path, {}).get(name, getattr(DirtyApp, name)))
-
-
-def _oom_kills() -> int:
-    """How often the kernel has killed a process of this control group for memory."""
-    try:
-        text = Path("/sys/fs/cgroup/memory.events").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hostler_dirty import _line
+from hostler_dirty._member import MAIN
 from hostler_dirty._placement import Need, Placement
 from hostler_dirty.errors import DirtyConfigError
 
@@ -26,7 +27,7 @@ async def probe(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     ours, theirs = _line.pair()
     with ours, theirs:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "hostler_dirty._worker", "probe", str(theirs.fileno()),
+            sys.executable, "-c", MAIN, "probe", str(theirs.fileno()),
             pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         theirs.close()
@@ -43,8 +44,9 @@ async def probe(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
         try:
             while block := await asyncio.wait_for(loop.sock_recv(ours, 65536), PATIENCE):
                 told += block
-        except asyncio.TimeoutError:
-            process.kill()
+        except (asyncio.TimeoutError, ConnectionError):
+            if process.returncode is None:
+                process.kill()
         await process.wait()
     if told:
         return _line.decode(told)  # type: ignore[no-any-return]

@@ -25,6 +25,7 @@ from hostler_dirty._placement import Need, Placement
 from hostler_dirty._pool import Pool
 from hostler_dirty._scheduler import Rules
 from hostler_dirty._settings import DirtySettings
+from hostler_dirty._watch import Watch
 from hostler_dirty.errors import DirtyConfigError
 
 TICK = 0.5
@@ -199,10 +200,11 @@ class Arbiter:
         return f"{ready} of {len(self.pool.slots)} dirty workers ready"
 
     async def _tick(self) -> None:
+        assert self.pool is not None
+        watch = Watch(self.pool)
         while True:
             self._ctx.beat()
-            assert self.pool is not None
-            self.pool.inspect()
+            watch.inspect()
             self.desk.give_up(self.pool)
             await asyncio.sleep(TICK)
 

@@ -64,7 +64,7 @@ class _Forward(logging.Handler):
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m hostler_dirty._worker FD`, or `probe APP…` for the apps' attributes."""
+    """Arguments: the number of the control connection, or `probe` and that of a socket."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[0] == "probe":
         probe(int(words[1]))
@@ -184,7 +184,3 @@ def probe(fd: int) -> None:
                 found[path] = {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
         sock.sendall(_line.encode(found))
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()
