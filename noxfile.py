@@ -196,19 +196,26 @@ for _folder in FOLDERS:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """What each Python runs: the main one everything that is not marked load or soak, the others a part."""
+    """The main Python runs everything but what has a session of its own, the others a part; or what is named."""
     editable(session, *group("test"), *group("frameworks"))
     quick = ("-m", "not load and not soak")
+    packages = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("packages/*/tests"))
     if session.posargs:
         pytest(session, "tests", *session.posargs)
     elif session.python == MAIN:
-        pytest(session, "tests", *quick)
-    elif session.python == min(SUPPORTED, key=lambda version: int(version.split(".")[1])):
-        pytest(
-            session, "tests", *quick, "tests/conformance", *sorted(map(str, ROOT.glob("packages/*/tests")))
-        )
+        examples = [f"{example}/tests" for example in EXAMPLES if (ROOT / example / "tests").is_dir()]
+        pytest(session, "tests", *quick, "tests", *packages, *examples, "--ignore=tests/conformance")
+    elif session.python == SUPPORTED[-1]:
+        pytest(session, "tests", *quick, *packages)
     else:
         pytest(session, "tests", *quick, "tests/architecture", "packages/core/tests")
+
+
+@nox.session(python=sorted({MAIN, SUPPORTED[-1]}))
+def conformance(session: nox.Session) -> None:
+    """Every worker and every protocol passes the kit."""
+    editable(session, *group("test"))
+    pytest(session, "conformance", "-m", "not load and not soak", "tests/conformance", *session.posargs)
 
 
 @nox.session(python=MAIN)

@@ -14,13 +14,20 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REPORTS = ROOT / ".nox" / "reports"
+NOX = (str(PYTHON), "-m", "nox")
+LANES = 2
+"""Sessions that run at the same time: most tests wait for processes and sockets more than they work."""
+PRINTING = threading.Lock()
 TOOLS = ("nox>=2024.10.9", "uv>=0.5", "virtualenv>=20.26")
 
 
@@ -87,25 +94,69 @@ def setup() -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Run the checks; the last line printed sums up the tests of all of them."""
+    """Run the checks, two at a time; the last line printed sums up the tests of all of them.
+
+    Arguments are names of sessions, options of nox, and what stands after `--`, which goes to the session.
+    """
     make_environment()
     install(*TOOLS)
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir(parents=True)
-    report = REPORTS / "nox.json"
+    words = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    after = arguments[len(words) :]
+    names = [word for word in words if not word.startswith("-")]
+    options = [word for word in words if word.startswith("-")]
+    if "--list" in options or "-l" in options:
+        return subprocess.run([*NOX, "--list"], cwd=ROOT, env=nox_environment(), check=False).returncode
+    sessions = names or default_sessions()
+    with ThreadPoolExecutor(LANES) as lanes:
+        codes = list(lanes.map(lambda name: run_session(name, options, after), sessions))
+    passed, failed, skipped = summed(sessions)
+    sys.stdout.write(f"{passed} passed, {failed} failed, {skipped} skipped\n")
+    return 1 if failed or any(codes) else 0
+
+
+def nox_environment() -> dict[str, str]:
+    """Where nox and uv are found."""
     environment = dict(os.environ, PATH=os.pathsep.join([str(VENV / "bin"), os.environ["PATH"]]))
     environment.pop("VIRTUAL_ENV", None)
-    words = list(arguments)
-    if words and not words[0].startswith("-"):
-        words = ["-s", *words]
-    command = [str(PYTHON), "-m", "nox", "--report", str(report), *words]
-    code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-    passed, failed, skipped = summed(report)
-    sys.stdout.write(f"{passed} passed, {failed} failed, {skipped} skipped\n")
-    return code or (1 if failed else 0)
+    return environment
 
 
-def summed(report: Path) -> tuple[int, int, int]:
+def default_sessions() -> list[str]:
+    """What nox runs when nothing is named, the long ones first."""
+    command = [*NOX, "--list", "--json"]
+    listed = subprocess.run(
+        command, cwd=ROOT, env=nox_environment(), capture_output=True, text=True, check=True
+    )
+    names = [str(row["session"]) for row in json.loads(listed.stdout) if row["default"]]
+    long = ("conformance-3.13", "tests-3.13", "conformance", "tests", "minimal-core")
+    ranks = {name: next((at for at, start in enumerate(long) if name.startswith(start)), 9) for name in names}
+    return sorted(names, key=lambda name: ranks[name])
+
+
+def run_session(name: str, options: list[str], after: list[str]) -> int:
+    """One session, its output kept together and printed at its end."""
+    began = time.monotonic()
+    command = [*NOX, *options, "--report", str(REPORTS / f"{name}.json"), "-s", name, *after]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=nox_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    (REPORTS / f"{name}.log").write_bytes(done.stdout)
+    text = done.stdout.decode(errors="replace")
+    took = time.monotonic() - began
+    with PRINTING:
+        sys.stdout.write(f"===== {name}: {took:.0f} s\n{text}")
+        sys.stdout.flush()
+    return done.returncode
+
+
+def summed(names: list[str]) -> tuple[int, int, int]:
     """Tests of every report; a session that failed without a failed test counts as one failure."""
     passed = failed = skipped = 0
     for path in sorted(REPORTS.glob("*.xml")):
@@ -114,15 +165,17 @@ def summed(report: Path) -> tuple[int, int, int]:
             failed += numbers["failures"] + numbers["errors"]
             skipped += numbers["skipped"]
             passed += numbers["tests"] - numbers["failures"] - numbers["errors"] - numbers["skipped"]
-    sessions = json.loads(report.read_text())["sessions"] if report.exists() else []
-    for session in sessions:
-        if session["result"] == "skipped":
-            sys.stdout.write(f"not run: {session['name']}\n")
-        elif session["result"] != "success":
-            sys.stdout.write(f"failed: {session['name']}\n")
-    if not failed:
-        failed = sum(session["result"] not in ("success", "skipped") for session in sessions)
-    return passed, failed, skipped
+    broken = 0
+    for name in names:
+        report = REPORTS / f"{name}.json"
+        rows = json.loads(report.read_text())["sessions"] if report.exists() else []
+        words = [row["result"] for row in rows]
+        if "failed" in words or not rows:
+            broken += 1
+            sys.stdout.write(f"failed: {name}\n")
+        elif "skipped" in words:
+            sys.stdout.write(f"not run: {name}\n")
+    return passed, failed or broken, skipped
 
 
 def main(arguments: list[str]) -> int:

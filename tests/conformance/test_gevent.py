@@ -1,0 +1,5 @@
+"""The `gevent` worker passes every suite of the kit."""
+
+from hostler_testkit.wsgi import *  # noqa: F403
+
+WORKERS = ["gevent"]

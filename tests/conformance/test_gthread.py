@@ -1,0 +1,5 @@
+"""The `gthread` worker passes every suite of the kit."""
+
+from hostler_testkit.wsgi import *  # noqa: F403
+
+WORKERS = ["gthread"]

@@ -1,0 +1,5 @@
+"""The `sync` worker passes every suite of the kit."""
+
+from hostler_testkit.wsgi import *  # noqa: F403
+
+WORKERS = ["sync"]
