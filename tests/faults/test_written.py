@@ -107,6 +107,21 @@ def test_a_bad_logging_configuration_at_reload_keeps_the_old_one(server: Any) ->
     until(found.access, "a line of the old configuration")
 
 
+def test_failed_reloads_leave_descriptors_flat(server: Any) -> None:
+    found = server.make("breaking:app")
+    (found.directory / "breaking.py").write_text("from hostler_testkit.applications.wsgi import app\n")
+    found.write_configuration(accesslog=str(found.access_log), errorlog=str(found.directory / "own.log"))
+    own = found.directory / "own.log"
+    found.start(wait=False)
+    until(lambda: own.exists() and "ready: 1 worker" in own.read_text(), "the server")
+    before = len(os.listdir(f"/proc/{found.pid}/fd"))
+    (found.directory / "breaking.py").write_text("raise ValueError\n")
+    for number in range(1, 6):
+        found.send_signal(signal.SIGHUP)
+        until(lambda number=number: own.read_text().count("reload failed") == number, f"failure {number}")
+    until(lambda: len(os.listdir(f"/proc/{found.pid}/fd")) == before, "as many descriptors as before")
+
+
 def test_a_configuration_written_for_gunicorn(server: Any) -> None:
     found = server.make()
     target = found.directory / "own.log"

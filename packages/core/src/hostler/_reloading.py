@@ -238,11 +238,13 @@ class Reload:
     def _log_as_before(self, candidate: Plan) -> None:
         """The error log went to where the candidate wanted it."""
         state = self._state
+        before = state.plan.log
         try:
             state.plan = dataclasses.replace(state.plan, log=open_logger(state.plan.configuration))
         except HostlerError as error:
             logging.getLogger("hostler.error").error("the log cannot be put back: %s", error)
         else:
+            before.close()
             candidate.log.close()
 
     def _finish(self) -> None:
