@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -229,5 +229,5 @@ class Faulty:
 
 
 @pytest.fixture
-def faulty(server: Any) -> Iterator[Faulty]:
-    yield Faulty(server)
+def faulty(server: Any) -> Faulty:
+    return Faulty(server)
