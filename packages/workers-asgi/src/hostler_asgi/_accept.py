@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import ssl
+import sys
 from typing import TYPE_CHECKING, Any
 
 from hostler.plugin import Listener
@@ -103,9 +104,7 @@ class Door:
             if reader is not None:
                 address = await asyncio.wait_for(self._proxy_header(sock, reader, address), seconds)
             drive = Drive(worker, listener, address)
-            await worker.loop.connect_accepted_socket(
-                lambda: drive, sock, ssl=tls, ssl_handshake_timeout=seconds
-            )
+            await worker.loop.connect_accepted_socket(lambda: drive, sock, ssl=tls, **self._tls_times())
         except (asyncio.TimeoutError, ConnectionAbortedError):
             self._give_up(sock, address, "tls_timeout", "")
         except (ssl.SSLError, OSError, ValueError) as error:
@@ -114,6 +113,15 @@ class Door:
         except asyncio.CancelledError:
             sock.close()
             raise
+
+    def _tls_times(self) -> dict[str, float | None]:
+        """How long TLS may take to begin and to end: a client that never answers its end would hold a stop."""
+        if self._tls is None:
+            return {}
+        times = {"ssl_handshake_timeout": self._worker.handshake_timeout}
+        if sys.version_info >= (3, 11):
+            times["ssl_shutdown_timeout"] = self._worker.patience.linger or None
+        return times
 
     def _give_up(self, sock: socket.socket, address: Any, kind: str, why: str) -> None:
         sock.close()
