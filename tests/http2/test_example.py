@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hostler_testkit.client import until
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "http2_gevent"
 WORKERS = ("gevent",)
@@ -57,3 +58,34 @@ def test_the_configuration_alone(copy: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_browser(server: Any, copy: Path) -> None:
+    """Headless Chromium loads the page: everything comes over HTTP/2."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    assert browser, "a Chromium browser is needed: apt-get install chromium"
+    configuration = (copy / "hostler.conf.py").read_text()
+    running = server("app:app", configuration=configuration, chdir=str(copy), worker="gevent", accesslog=True)
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"]
+    words += [
+        "--ignore-certificate-errors",
+        f"--user-data-dir={copy / 'profile'}",
+        "--timeout=20000",
+        "--dump-dom",
+    ]
+    done = subprocess.run(
+        [browser, *words, f"https://localhost:{running.address[1]}/"],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert "This came over HTTP/2.0" in done.stdout, done.stderr
+    until(lambda: len(requests(running)) >= 102, "a hundred pictures, the page and its style sheet")
+    assert {line.split()[2] for line in requests(running)} == {"HTTP/2.0"}
+
+
+def requests(running: Any) -> list[str]:
+    """The request lines of the access log, what browsers ask on their own account left out."""
+    lines = [re.search(r'"(GET [^"]*)"', line) for line in running.access()]
+    return [line[1] for line in lines if line and "favicon" not in line[1]]
