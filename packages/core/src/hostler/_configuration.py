@@ -23,6 +23,7 @@ from hostler._names import Name, Names, make
 from hostler._plugins import Registry, install, search_path
 from hostler._protocols import spoken
 from hostler._sources import Sources
+from hostler._together import together
 from hostler._values import LoggerType, Plugin, ProtocolType, ReloaderType, ServiceType, WorkerType
 from hostler.errors import ConfigError, PluginError
 from hostler.settings import Settings
@@ -229,7 +230,7 @@ class _Choice:
         logger = self._use(self._logger())
         reloader = self._use(self._reloader()) if self._settings.reload else None
         self._tell_inactive()
-        self._check_together(worker)
+        self.warnings += together(self._settings, self._origins, worker)
         self._validate(services)
         own = dict(self._own)
         return Configuration(self._settings, own, worker, protocols, services, logger, reloader, {}, ())
@@ -347,18 +348,3 @@ class _Choice:
         for name in self._values:
             if name.plugin and name.plugin not in self._active:
                 self.warnings.append(f"{name.full} has no effect: the plugin {name.plugin} is not in use")
-
-    def _check_together(self, worker: WorkerType) -> None:
-        settings, given = self._settings, self._origins
-        if settings.max_requests_jitter and not settings.max_requests:
-            self.warnings.append("max_requests_jitter has no effect without max_requests")
-        if settings.initgroups and settings.user is None:
-            self.warnings.append("initgroups has no effect without user")
-        if settings.root_path and worker.interface != "asgi":
-            self.warnings.append(f"root_path has no effect with the worker {worker.name}: it is for ASGI")
-        if settings.access_log_json and "access_log_format" in given:
-            self.warnings.append("access_log_format has no effect with access_log_json")
-        if settings.proxy_protocol == "off" and "proxy_allow_ips" in given:
-            self.warnings.append("proxy_allow_ips has no effect: proxy_protocol is off")
-        if "*" in settings.forwarded_allow_ips:
-            self.warnings.append("forwarded_allow_ips has *: every client can choose its address and scheme")

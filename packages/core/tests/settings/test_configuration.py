@@ -283,12 +283,35 @@ def test_hooks_are_checked(configure: Any) -> None:
         (("--access-log-json", "--access-logformat", "x"), "access_log_format has no effect"),
         (("--proxy-allow-from", "::1"), "proxy_protocol is off"),
         (("--forwarded-allow-ips", "*"), "every client"),
+        (("--timeout", "1"), "healthy ones may be ended"),
+        (("--workers", "0"), "nothing is served"),
+        (("--reload", "--preload"), "preload_app keeps"),
+        (("--paste", "x.ini", "a:b"), "paste names another"),
+        (("--paste-global", "a=b"), "without paste"),
+        (("--log-syslog-prefix", "x"), "syslog_prefix has no effect without syslog"),
+        (("-R",), "without daemon"),
     ],
 )
 def test_warnings(configure: Any, argv: tuple[str, ...], words: str) -> None:
     warnings = configure(*argv).warnings
     assert len(warnings) == 1
     assert words in warnings[0]
+
+
+def test_no_warnings(configure: Any) -> None:
+    argv = (
+        "--reload",
+        "--reload-engine",
+        "poll",
+        "--log-syslog",
+        "--log-syslog-prefix",
+        "x",
+        "--timeout",
+        "0",
+    )
+    assert configure(*argv).warnings == ()
+    tables = "listen = [{'bind': ':1', 'proxy_protocol': 'auto'}]\nproxy_allow_ips = '::1'"
+    assert configure(file=tables).warnings == ()
 
 
 def test_chdir_is_absolute(configure: Any, tmp_path: Path) -> None:
