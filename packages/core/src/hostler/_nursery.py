@@ -170,6 +170,10 @@ class Nursery:
         yield from {listener.socket for listener in self._state.listeners()} - keep
         for other in self._state.children:
             yield Descriptor(other.stacks)
+        for version in (self._state.plan, self._state.candidate):
+            # A file that is rotated away must not stay open in a worker that writes to another.
+            if version is not None and version.log is not plan.log:
+                yield version.log
         for name, bound in plan.bound.items():
             if name != child.name:
                 for hidden in bound.hidden:
