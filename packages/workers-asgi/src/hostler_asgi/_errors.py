@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ClientDisconnected(OSError):
     """`send()` after the client has left (ASGI HTTP 2.4). An application may let it escape: it is not logged."""
@@ -24,3 +26,10 @@ def caused_by_disconnect(error: BaseException) -> bool:
             return all(isinstance(one, BaseException) and caused_by_disconnect(one) for one in inner)
         current = current.__cause__ or current.__context__
     return False
+
+
+def octets(value: Any) -> bytes:
+    """The value, if it is one of Python's types for octets; `MessageError` otherwise."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise MessageError(f"octets must be bytes, not {type(value).__name__}")

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from hostler.plugin import Connection, Head, Headers, ResponseError
 
-from hostler_asgi._errors import ClientDisconnected, MessageError, caused_by_disconnect
-from hostler_asgi._files import send_descriptor, send_path
+from hostler_asgi._errors import ClientDisconnected, MessageError, caused_by_disconnect, octets
+from hostler_asgi._extensions import send_extension
+from hostler_asgi._phases import BODY, DONE, HELD, NEW, PHASES, TRAILERS
 
 if TYPE_CHECKING:
     from hostler_asgi._drive import Drive
-
-NEW, HELD, BODY, TRAILERS, DONE = range(5)
-"""A response's way: nothing said; start taken; head sent; body sent, trailers due; complete."""
 
 _FRAMING = frozenset({b"transfer-encoding", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
 _PLAIN = ((b"content-type", b"text/plain; charset=utf-8"),)
@@ -32,27 +30,27 @@ class Exchange:
 
     __slots__ = (
         "_blocks",
-        "_bytes",
-        "_ended",
-        "_paths",
-        "_phase",
         "_proceeded",
         "_told",
-        "_trailers",
         "_waiters",
         "_wants_trailers",
+        "by_bytes",
+        "by_path",
         "connection",
         "drive",
         "environ",
         "gone",
         "head",
         "headers",
+        "phase",
         "seconds",
         "sent",
         "started",
         "status",
         "stream",
         "task",
+        "trailers",
+        "whole",
     )
 
     def __init__(self, drive: Drive, stream: int, head: Head, ended: bool) -> None:
@@ -68,27 +66,18 @@ class Exchange:
         self.sent = 0
         self.started = 0.0
         self.seconds = 0.0
-        self._phase = NEW
+        self.phase = NEW
         self._blocks: list[bytes] = []
-        self._ended = ended
+        self.whole = ended
+        """The request's body has come completely."""
         self._told = False
         self._proceeded = not head.expects_continue
         self._waiters: list[asyncio.Future[None]] | None = None
         self._wants_trailers = False
-        self._trailers: list[tuple[bytes, bytes]] = []
-        self._bytes = self._paths = False
+        self.trailers: list[tuple[bytes, bytes]] = []
+        self.by_bytes = self.by_path = False
 
     # -- the drive's side ------------------------------------------------------------------------------
-
-    @property
-    def whole(self) -> bool:
-        """The request's body has come completely."""
-        return self._ended
-
-    @property
-    def answered(self) -> bool:
-        """The response is complete."""
-        return self._phase == DONE
 
     @property
     def reason(self) -> str:
@@ -108,13 +97,13 @@ class Exchange:
 
     def end(self) -> None:
         """The body is complete."""
-        self._ended = True
+        self.whole = True
         if self._waiters:
             self._wake()
 
     def lost(self) -> None:
         """The client is gone, or its request will never be complete."""
-        if self.gone or self._phase == DONE:
+        if self.gone or self.phase == DONE:
             return
         self.gone = True
         self._wake()
@@ -143,7 +132,7 @@ class Exchange:
         except BaseException as error:  # noqa: BLE001 - the wall around the application
             self._failed(error)
         else:
-            if self._phase != DONE:
+            if self.phase != DONE:
                 self._returned()
         finally:
             worker.running.discard(self)
@@ -155,20 +144,20 @@ class Exchange:
     async def receive(self) -> dict[str, Any]:
         """The next `http.request`, or `http.disconnect` again and again once nothing more can come."""
         while True:
-            if self._phase != DONE and not self._told:
+            if self.phase != DONE and not self._told:
                 if self._blocks:
                     blocks = self._blocks
                     body = blocks[0] if len(blocks) == 1 else b"".join(blocks)
                     self._blocks = []
-                    self._told = self._ended
+                    self._told = self.whole
                     self.drive.took(self.connection, self.stream, len(body))
                     return {"type": "http.request", "body": body, "more_body": not self._told}
-                if self._ended:
+                if self.whole:
                     self._told = True
                     return {"type": "http.request", "body": b"", "more_body": False}
-            if self.gone or self._phase == DONE:
+            if self.gone or self.phase == DONE:
                 return {"type": "http.disconnect"}
-            if not self._proceeded and not self._ended:
+            if not self._proceeded and not self.whole:
                 self._proceeded = True
                 self.connection.proceed(self.stream)
                 self.drive.put(0)
@@ -177,33 +166,29 @@ class Exchange:
     async def send(self, message: Any) -> None:
         """Take one message; returns when the connection can take more."""
         kind = message["type"]
-        if kind == "http.response.body":
-            body = message.get("body", b"")
-            more = message.get("more_body", False)
-            if type(body) is not bytes:
-                body = _octets(body)
-            await self._send_body(body, more)
-        elif kind == "http.response.start":
+        if kind == "http.response.start":
             self._hold(message)
-        else:
-            await self._send_other(kind, message)
-
-    async def _send_body(self, body: bytes, more: bool) -> None:
-        phase = self._phase
-        if phase != BODY and phase != HELD:
-            raise self._misplaced("http.response.body")
-        if self._paths:
-            raise MessageError("http.response.body cannot follow http.response.pathsend")
+            return
+        if kind != "http.response.body":
+            await send_extension(self, kind, message)
+            return
+        phase = self.phase
+        if (phase != HELD and phase != BODY) or self.by_path:
+            raise self.misplaced(kind)
         if self.gone:
             raise self.disconnected()
-        self._bytes = True
+        body = message.get("body", b"")
+        if type(body) is not bytes:
+            body = octets(body)
+        more = message.get("more_body", False)
+        self.by_bytes = True
         if phase == HELD:
             self.open(None if more else len(body))
         if body:
             self.sent += len(body)
             self.connection.data(self.stream, body)
         if not more:
-            self._close_body()
+            self.close_body()
             return
         drive = self.drive
         drive.put(len(body))
@@ -211,8 +196,8 @@ class Exchange:
             await self.drained()
 
     def _hold(self, message: Any) -> None:
-        if self._phase != NEW:
-            raise self._misplaced("http.response.start")
+        if self.phase != NEW:
+            raise self.misplaced("http.response.start")
         status = message["status"]
         if not isinstance(status, int) or isinstance(status, bool):
             raise MessageError(f"the status must be an int, not {type(status).__name__}")
@@ -224,49 +209,7 @@ class Exchange:
         headers = message.get("headers", ())
         self.headers = headers if type(headers) is list or type(headers) is tuple else list(headers)
         self._wants_trailers = bool(message.get("trailers", False))
-        self._phase = HELD
-
-    async def _send_other(self, kind: str, message: Any) -> None:
-        if kind == "http.response.early_hint":
-            self._inform(103, [(b"link", _octets(link)) for link in message.get("links", ())])
-        elif kind == "http.response.informational":
-            status = message["status"]
-            if not isinstance(status, int) or not 100 <= status <= 199 or status == 101:
-                raise MessageError(f"{status!r} is not the status of an informational response")
-            self._inform(status, [(bytes(name), bytes(value)) for name, value in message.get("headers", ())])
-        elif kind == "http.response.trailers":
-            self._send_trailers(message)
-        elif kind == "http.response.pathsend":
-            if self._phase != HELD or self._bytes:
-                raise self._misplaced(kind)
-            self._paths = True
-            await send_path(self, message["path"])
-        elif kind == "http.response.zerocopysend":
-            if self._phase not in (HELD, BODY) or self._paths:
-                raise self._misplaced(kind)
-            self._bytes = True
-            await send_descriptor(self, message)
-        else:
-            raise MessageError(f"{kind!r} is no message that can be sent in an HTTP response")
-
-    def _inform(self, status: int, headers: Headers) -> None:
-        """An interim response, while the final head is unsent (ASGI has had it on both sides of the start)."""
-        if self._phase not in (NEW, HELD):
-            raise self._misplaced("an early hint")
-        if self.gone:
-            raise self.disconnected()
-        self.connection.inform(self.stream, status, headers)
-        self.drive.put(0)
-
-    def _send_trailers(self, message: Any) -> None:
-        if self._phase != TRAILERS:
-            raise self._misplaced("http.response.trailers")
-        if self.gone:
-            raise self.disconnected()
-        self._trailers += [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
-        if not message.get("more_trailers", False):
-            welcome = self.head.trailers_welcome
-            self._complete(self._trailers if welcome else ())
+        self.phase = HELD
 
     # -- the response's way ----------------------------------------------------------------------------
 
@@ -279,7 +222,7 @@ class Exchange:
             connection.start(stream, self.status, self.headers, length=length)
         except (ResponseError, TypeError):
             connection.start(stream, self.status, self._normalized(), length=length)
-        self._phase = BODY
+        self.phase = BODY
 
     def _normalized(self) -> list[tuple[bytes, bytes]]:
         """The fields as pairs of bytes, without those about framing, which is the server's matter."""
@@ -291,22 +234,17 @@ class Exchange:
                 kept.append((bytes(name), bytes(value)))
         return kept
 
-    def _close_body(self) -> None:
+    def close_body(self) -> None:
         if self._wants_trailers:
-            self._phase = TRAILERS
+            self.phase = TRAILERS
             self.drive.put(0)
         else:
-            self._complete()
+            self.complete()
 
     @property
     def carries_body(self) -> bool:
         """Whether octets of a body may follow the head."""
         return self.head.method != "HEAD" and self.status not in (204, 304)
-
-    def open_for_file(self, length: int | None) -> None:
-        """Send the head unless that was done; a file of so many octets is the whole body, if known."""
-        if self._phase == HELD:
-            self.open(length)
 
     def disconnected(self) -> ClientDisconnected:
         """What `send` raises once the client has left."""
@@ -315,16 +253,11 @@ class Exchange:
     def stop(self) -> None:
         """A graceful stop began: a request in service is finished."""
 
-    def close_file(self, more: bool) -> None:
-        """A file was sent; it was the last of the body unless `more`."""
-        if not more:
-            self._close_body()
-
-    def _complete(self, trailers: Headers = ()) -> None:
+    def complete(self, trailers: Headers = ()) -> None:
         connection, stream = self.connection, self.stream
         cut = connection.overrun(stream)
         connection.end(stream, trailers)
-        self._phase = DONE
+        self.phase = DONE
         if cut:
             self.drive.worker.log.warning(
                 "%s %s: the body was longer than its Content-Length; %d octets were cut",
@@ -340,14 +273,12 @@ class Exchange:
 
     def _returned(self) -> None:
         """It returned before its response was complete."""
-        if self.gone:
-            self._break_off()
-            return
-        self.drive.worker.log.error(
-            "%s %s: the application returned before its response was complete",
-            self.head.method,
-            self.drive.worker.printable(self.head.target),
-        )
+        if not self.gone:
+            self.drive.worker.log.error(
+                "%s %s: the application returned before its response was complete",
+                self.head.method,
+                self.drive.worker.printable(self.head.target),
+            )
         self._break_off()
 
     def _failed(self, error: BaseException) -> None:
@@ -361,14 +292,14 @@ class Exchange:
                 worker.printable(self.head.target),
                 exc_info=error,
             )
-        if self._phase != DONE:
+        if self.phase != DONE:
             self._break_off()
 
     def _break_off(self) -> None:
         """The response will not be completed: a 500 if nothing was sent, else a visible break."""
-        if self._phase == DONE:
+        if self.phase == DONE:
             return
-        if not self.gone and self._phase in (NEW, HELD):
+        if not self.gone and self.phase in (NEW, HELD):
             self.status, self.headers = 500, _PLAIN
             self.connection.start(self.stream, 500, _PLAIN, length=len(_INTERNAL_ERROR))
             self.connection.data(self.stream, _INTERNAL_ERROR)
@@ -376,19 +307,13 @@ class Exchange:
             self.connection.end(self.stream)
         elif not self.gone:
             self.connection.abort(self.stream)
-        self._phase = DONE
+        self.phase = DONE
         self._wake()
         self.drive.finished(self)
 
-    def _misplaced(self, what: str) -> MessageError:
-        state = (
-            "nothing was sent",
-            "the start was sent",
-            "the body was begun",
-            "the body was ended",
-            "it is complete",
-        )
-        return MessageError(f"{what} cannot be sent now: of this response, {state[self._phase]}")
+    def misplaced(self, what: str) -> MessageError:
+        """The error for a message that this response is not ready for, or past."""
+        return MessageError(f"{what} cannot be sent now: of this response, {PHASES[self.phase]}")
 
     # -- waiting ---------------------------------------------------------------------------------------
 
@@ -413,9 +338,3 @@ class Exchange:
         for waiter in waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
-
-
-def _octets(value: Any) -> bytes:
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
-    raise MessageError(f"octets must be bytes, not {type(value).__name__}")

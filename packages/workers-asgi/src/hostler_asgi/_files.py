@@ -12,6 +12,7 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from hostler_asgi._errors import MessageError
+from hostler_asgi._phases import HELD
 
 if TYPE_CHECKING:
     from hostler_asgi._drive import Drive
@@ -52,7 +53,8 @@ async def send_descriptor(exchange: Exchange, message: Any) -> None:
 async def _send(exchange: Exchange, descriptor: int, offset: int, count: int, *, more: bool) -> None:
     if exchange.gone:
         raise exchange.disconnected()
-    exchange.open_for_file(None if more else count)
+    if exchange.phase == HELD:
+        exchange.open(None if more else count)
     if count and exchange.carries_body:
         drive = exchange.drive
         if drive.worker.sendfile and exchange.connection.beside(exchange.stream, count):
@@ -60,7 +62,8 @@ async def _send(exchange: Exchange, descriptor: int, offset: int, count: int, *,
             exchange.sent += count
         else:
             await _send_blocks(exchange, descriptor, offset, count)
-    exchange.close_file(more)
+    if not more:
+        exchange.close_body()
 
 
 async def _sendfile(exchange: Exchange, descriptor: int, offset: int, count: int) -> None:

@@ -6,12 +6,13 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
-from hostler.plugin import Head
+from hostler.plugin import Connection, Head
 from websockets.exceptions import InvalidHandshake
 from websockets.extensions import Extension
 
-from hostler_asgi._errors import MessageError
+from hostler_asgi._errors import MessageError, octets
 from hostler_asgi._frames import negotiate
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -24,6 +25,32 @@ class Refusal:
     status: int
     text: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Denial:
+    """An HTTP response that the application sends instead of accepting; its head goes with the first octets."""
+
+    __slots__ = ("_begun", "_connection", "_stream", "headers", "status")
+
+    def __init__(self, connection: Connection, stream: int, message: Any) -> None:
+        status = message["status"]
+        if not isinstance(status, int) or not 200 <= status <= 999:
+            raise MessageError(f"{status!r} is not the status of a final response")
+        self.status = status
+        self.headers = [(octets(name), octets(value)) for name, value in message.get("headers", ())]
+        self._connection = connection
+        self._stream = stream
+        self._begun = False
+
+    def body(self, message: Any) -> tuple[int, bool]:
+        """Send octets; how many, and whether more follow."""
+        block, more = octets(message.get("body", b"")), bool(message.get("more_body", False))
+        if not self._begun:
+            length = None if more else len(block)
+            self._connection.start(self._stream, self.status, self.headers, length=length)
+            self._begun = True
+        self._connection.data(self._stream, block)
+        return len(block), more
 
 
 class Opening:

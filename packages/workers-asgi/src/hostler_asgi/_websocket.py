@@ -16,7 +16,7 @@ from websockets.exceptions import ProtocolError
 
 from hostler_asgi._errors import ClientDisconnected, MessageError, caused_by_disconnect
 from hostler_asgi._frames import Closed, Frames
-from hostler_asgi._handshake import Opening, Refusal
+from hostler_asgi._handshake import Denial, Opening, Refusal
 from hostler_asgi._pings import Pings
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class WebSocket:
 
     __slots__ = (
         "_deadline",
-        "_denied",
+        "_denial",
         "_disconnect",
         "_early",
         "_frames",
@@ -61,7 +61,7 @@ class WebSocket:
         "task",
     )
 
-    whole = True
+    whole = carries_body = True
     reason = ""
 
     def __init__(self, drive: Drive, stream: int, head: Head) -> None:
@@ -84,18 +84,14 @@ class WebSocket:
         self._early: list[bytes] = []
         self._queue: deque[str | bytes] = deque()
         self._owed = 0
-        self._held = self._denied = False
+        self._held = False
+        self._denial: Denial | None = None
         self._disconnect: Closed | None = None
         self._waiters: list[asyncio.Future[None]] | None = None
         self._pings: Pings | None = None
         self._deadline = float("inf")
 
     # -- the drive's side ------------------------------------------------------------------------------
-
-    @property
-    def answered(self) -> bool:
-        """Nothing more is owed to the client."""
-        return self._state == CLOSED
 
     @property
     def peer(self) -> tuple[str, int] | None:
@@ -288,22 +284,16 @@ class WebSocket:
         if kind.endswith("start"):
             if self._state != CONNECTING:
                 raise MessageError(f"{kind} cannot be sent now")
-            status = message["status"]
-            if not isinstance(status, int) or not 200 <= status <= 999:
-                raise MessageError(f"{status!r} is not the status of a final response")
-            self.status, self.headers = status, list(message.get("headers", ()))
+            self._denial = Denial(self.connection, self.stream, message)
+            self.status, self.headers = self._denial.status, self._denial.headers
             self._state = DENYING
             return
-        if self._state != DENYING:
+        if self._state != DENYING or self._denial is None:
             raise MessageError(f"{kind} cannot be sent now")
-        body, more = bytes(message.get("body", b"")), message.get("more_body", False)
-        if not self._denied:
-            self.connection.start(self.stream, self.status, self.headers, length=None if more else len(body))
-            self._denied = True
-        self.connection.data(self.stream, body)
-        self.sent += len(body)
+        size, more = self._denial.body(message)
+        self.sent += size
         if more:
-            self.drive.put(len(body))
+            self.drive.put(size)
         else:
             self._finish()
             self._closed(Closed(1006, ""))

@@ -278,6 +278,8 @@ class Worker:
         if self.timed:
             exchange.seconds = time.monotonic() - exchange.started
             if ctx.log.access_wanted:
+                if not exchange.carries_body:
+                    exchange.sent = 0
                 ctx.log.access(exchange)
                 if not self._flushing:
                     self._flushing = True
