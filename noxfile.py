@@ -42,9 +42,8 @@ nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
 
 FILES = sorted(ROOT.glob("packages/*/pyproject.toml"))
-PROJECTS: dict[str, dict[str, Any]] = {
-    path.parent.name: nox.project.load_toml(path)["project"] for path in FILES
-}
+TABLES: dict[str, dict[str, Any]] = {path.parent.name: nox.project.load_toml(path) for path in FILES}
+PROJECTS: dict[str, dict[str, Any]] = {folder: table["project"] for folder, table in TABLES.items()}
 FOLDERS = sorted(PROJECTS, key=lambda folder: (folder != "core", folder != "testkit", folder))
 EXAMPLES = [str(path.parent.relative_to(ROOT)) for path in sorted(ROOT.glob("examples/*/pyproject.toml"))]
 GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
@@ -70,6 +69,12 @@ def entry_points(folder: str, group: str) -> list[str]:
 def group(name: str) -> tuple[str, ...]:
     """The requirements of a group of the root project file."""
     return nox.project.dependency_groups(GROUPS, name)
+
+
+def own_group(*folders: str) -> list[str]:
+    """What the tests of these packages need besides the root's group: their own group `test`."""
+    tables = [TABLES[folder] for folder in folders if "test" in TABLES[folder].get("dependency-groups", {})]
+    return [word for table in tables for word in nox.project.dependency_groups(table, "test")]
 
 
 def editable(session: nox.Session, *requirements: str) -> None:
@@ -173,7 +178,9 @@ def add_minimal(folder: str) -> None:
         fresh: list[str] = []
         if session.venv_backend == "uv":  # its cache would serve yesterday's wheel of the same version
             fresh = [f"--refresh-package={PROJECTS[each]['name']}" for each in needed]
-        session.install(*fresh, *map(str, sorted(wheels.glob("*.whl"))), *group("minimal"))
+        session.install(
+            *fresh, *map(str, sorted(wheels.glob("*.whl"))), *group("minimal"), *own_group(folder)
+        )
         others = [module(each) for each in FOLDERS if each not in needed]
         probe = "import importlib.util, sys; found = [n for n in sys.argv[1:] if importlib.util.find_spec(n)]"
         session.run("python", "-c", f"{probe}; sys.exit(f'not alone: {{found}}' if found else 0)", *others)
@@ -197,7 +204,7 @@ for _folder in FOLDERS:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """The main Python runs everything but what has a session of its own, the others a part; or what is named."""
-    editable(session, *group("test"), *group("frameworks"))
+    editable(session, *group("test"), *group("frameworks"), *own_group(*FOLDERS))
     quick = ("-m", "not load and not soak")
     packages = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("packages/*/tests"))
     if session.posargs:
