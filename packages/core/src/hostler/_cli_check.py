@@ -13,7 +13,7 @@ import signal
 import sys
 import traceback
 
-from hostler import _app
+from hostler import _app, _log_standard
 from hostler._bind import binds
 from hostler._configuration import Configuration
 from hostler._named import named
@@ -95,6 +95,7 @@ def _try(configuration: Configuration) -> None:
         *(one.serve for one in configuration.services),
     ):
         named(code)
+    _log_standard.check(settings)
     _app.prepare_path(settings)
     _app.load(settings)
 

@@ -36,6 +36,13 @@ def open_standard(settings: Settings, own: Any = None) -> StandardLogger:
     return StandardLogger(settings)
 
 
+def check(settings: Settings) -> None:
+    """What can be said of the settings without opening anything. Raises `ConfigError`."""
+    compile_format(settings.access_log_format)
+    if settings.syslog:
+        syslog(settings, "error").close()
+
+
 class StandardLogger:
     """Implements the contract `Logger`."""
 

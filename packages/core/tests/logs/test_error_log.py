@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from hostler._log import open_logger
 from hostler._log_output import Output
-from hostler._log_standard import RATE, StandardLogger
+from hostler._log_standard import RATE, StandardLogger, check
 from hostler._values import LoggerType
 from hostler.errors import ConfigError
 from hostler.settings import Settings
@@ -436,6 +436,14 @@ def test_reopen_with_own_handlers(opened: Any, tmp_path: Path) -> None:
     log.reopen()
     log.error.info("after")
     assert "after" in text(tmp_path / "own.log")
+
+
+def test_what_can_be_checked_without_opening() -> None:
+    check(Settings(syslog=True, errorlog="/no/such/file"))
+    with pytest.raises(ConfigError, match="no atom"):
+        check(Settings(access_log_format="%(nonsense)s"))
+    with pytest.raises(ConfigError, match="syslog_addr"):
+        check(Settings(syslog=True, syslog_addr="nonsense"))
 
 
 # -- the chosen logger ---------------------------------------------------------------------------------
