@@ -212,15 +212,15 @@ class Driver:
 
     def stopping_accepts(self) -> bool:
         """At the limit of connections the rest waits in the backlog; near it idle ones make room."""
-        count = len(self.members)
-        if count >= self._limit:
-            for door in self._doors.values():
-                door.shut()
-            self.log.refused("conn_limit", None, f"{count} connections")
-            return True
-        if count * 10 >= self._limit * 9:
+        if len(self.members) * 10 >= self._limit * 9:
             self.close_idle(self._limit // 20 + 1)
-        return False
+        count = len(self.members)
+        if count < self._limit:
+            return False
+        for door in self._doors.values():
+            door.shut()
+        self.log.refused("conn_limit", None, f"{count} connections")
+        return True
 
     def has_more_than_its_share(self) -> bool:
         """Whether another worker holds fewer connections, so that it should take the next one."""
