@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hostler.plugin import Listener
 
 from hostler_asgi._drive import Drive
+from hostler_asgi._waiters import done as let_go
 
 if TYPE_CHECKING:
     from hostler_asgi._worker import Worker
@@ -133,7 +134,7 @@ class Door:
         loop = self._worker.loop
         while True:
             ready = loop.create_future()
-            loop.add_reader(sock.fileno(), _set, ready)
+            loop.add_reader(sock.fileno(), let_go, ready)
             try:
                 await ready
             finally:
@@ -170,8 +171,3 @@ class Door:
 
 class _ProxyError(ValueError):
     """The PROXY header cannot be believed."""
-
-
-def _set(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

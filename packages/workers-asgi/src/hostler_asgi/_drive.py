@@ -18,6 +18,7 @@ from hostler_asgi._deadlines import Stall, Watch, readable
 from hostler_asgi._exchange import Exchange
 from hostler_asgi._scope import Scopes
 from hostler_asgi._tls import describe
+from hostler_asgi._waiters import Waiters
 from hostler_asgi._websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Drive(asyncio.Protocol):
         self.file = False
         """An exchange writes a file to the socket itself: nothing is closed meanwhile."""
         self._unsent = 0
-        self.writers: list[asyncio.Future[None]] = []
+        self.writers = Waiters()
         self._choked = False
         self._stalls: dict[int, Stall] = {}
         self.born = worker.now
@@ -149,7 +150,7 @@ class Drive(asyncio.Protocol):
         for exchange in exchanges:
             exchange.lost()
         self._paused = False
-        self._let_write()
+        self.writers.wake()
 
     def pause_writing(self) -> None:
         """More waits for the peer than should."""
@@ -158,7 +159,7 @@ class Drive(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has taken most of it."""
         self._paused = False
-        self._let_write()
+        self.writers.wake()
 
     # -- events ----------------------------------------------------------------------------------------
 
@@ -265,9 +266,7 @@ class Drive(asyncio.Protocol):
 
     async def writable(self) -> None:
         """Return when the peer may have taken something; the caller looks again."""
-        waiter = self.worker.loop.create_future()
-        self.writers.append(waiter)
-        await waiter
+        await self.writers.wait(self.worker.loop)
 
     # -- after a round of actions ----------------------------------------------------------------------
 
@@ -292,7 +291,7 @@ class Drive(asyncio.Protocol):
             self._scheduled = True
             self.worker.loop.call_soon(self._turn)
         if self.writers and not self._paused:
-            self._let_write()
+            self.writers.wake()
         if connection.closing:
             self._close()
             return
@@ -316,11 +315,6 @@ class Drive(asyncio.Protocol):
         data = out[0] if len(out) == 1 else b"".join(out)
         self.octets_out += len(data)
         transport.write(data)
-
-    def _let_write(self) -> None:
-        writers, self.writers = self.writers, []
-        for writer in writers:
-            _set(writer)
 
     def _close(self) -> None:
         """All is said: close, and let a peer that may still be sending read its answer first."""
@@ -366,7 +360,7 @@ class Drive(asyncio.Protocol):
             self.connection.abort(stream)
             self.exchanges.pop(stream, None)
             exchange.lost()
-            self._let_write()
+            self.writers.wake()
             self.settle()
 
     def expire(self) -> None:
@@ -390,8 +384,3 @@ class Drive(asyncio.Protocol):
         self.retire()
         if self.connection.waiting is Waiting.IDLE and not readable(self.transport):
             self.expire()
-
-
-def _set(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

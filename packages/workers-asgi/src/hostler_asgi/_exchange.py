@@ -16,6 +16,7 @@ from hostler.plugin import Connection, Head, Headers, ResponseError
 from hostler_asgi._errors import ClientDisconnected, MessageError, caused_by_disconnect, octets
 from hostler_asgi._extensions import send_extension
 from hostler_asgi._phases import BODY, DONE, HELD, NEW, PHASES, TRAILERS
+from hostler_asgi._waiters import Waiters
 
 if TYPE_CHECKING:
     from hostler_asgi._drive import Drive
@@ -72,7 +73,7 @@ class Exchange:
         """The request's body has come completely."""
         self._told = False
         self._proceeded = not head.expects_continue
-        self._waiters: list[asyncio.Future[None]] | None = None
+        self._waiters: Waiters | None = None
         self._wants_trailers = False
         self.trailers: list[tuple[bytes, bytes]] = []
         self.by_bytes = self.by_path = False
@@ -92,21 +93,22 @@ class Exchange:
     def data(self, block: bytes) -> None:
         """Octets of the body came."""
         self._blocks.append(block)
-        if self._waiters:
-            self._wake()
+        if self._waiters is not None:
+            self._waiters.wake()
 
     def end(self) -> None:
         """The body is complete."""
         self.whole = True
-        if self._waiters:
-            self._wake()
+        if self._waiters is not None:
+            self._waiters.wake()
 
     def lost(self) -> None:
         """The client is gone, or its request will never be complete."""
         if self.gone or self.phase == DONE:
             return
         self.gone = True
-        self._wake()
+        if self._waiters is not None:
+            self._waiters.wake()
         self.drive.worker.leave_soon(self)
 
     def begin(self) -> None:
@@ -161,7 +163,9 @@ class Exchange:
                 self._proceeded = True
                 self.connection.proceed(self.stream)
                 self.drive.put(0)
-            await self._wait()
+            if self._waiters is None:
+                self._waiters = Waiters()
+            await self._waiters.wait(self.drive.worker.loop)
 
     async def send(self, message: Any) -> None:
         """Take one message; returns when the connection can take more."""
@@ -265,8 +269,8 @@ class Exchange:
                 self.drive.worker.printable(self.head.target),
                 cut,
             )
-        if self._waiters:
-            self._wake()
+        if self._waiters is not None:
+            self._waiters.wake()
         self.drive.finished(self)
 
     # -- how an application's call can end ---------------------------------------------------------------
@@ -308,7 +312,8 @@ class Exchange:
         elif not self.gone:
             self.connection.abort(self.stream)
         self.phase = DONE
-        self._wake()
+        if self._waiters is not None:
+            self._waiters.wake()
         self.drive.finished(self)
 
     def misplaced(self, what: str) -> MessageError:
@@ -324,17 +329,3 @@ class Exchange:
             await drive.writable()
         if self.gone:
             raise self.disconnected()
-
-    async def _wait(self) -> None:
-        waiter = self.drive.worker.loop.create_future()
-        if self._waiters is None:
-            self._waiters = [waiter]
-        else:
-            self._waiters.append(waiter)
-        await waiter
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)

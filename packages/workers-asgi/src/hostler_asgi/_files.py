@@ -6,13 +6,13 @@ reading blocks everywhere else (TLS, HTTP/2, chunked).
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 from typing import TYPE_CHECKING, Any
 
 from hostler_asgi._errors import MessageError
 from hostler_asgi._phases import HELD
+from hostler_asgi._waiters import done
 
 if TYPE_CHECKING:
     from hostler_asgi._drive import Drive
@@ -103,8 +103,8 @@ async def _until_writable(drive: Drive) -> None:
     loop = drive.worker.loop
     twin = os.dup(drive.transport.get_extra_info("socket").fileno())
     ready = loop.create_future()
-    loop.add_writer(twin, _set, ready)
-    drive.writers.append(ready)
+    loop.add_writer(twin, done, ready)
+    drive.writers.add(ready)
     try:
         await ready
     finally:
@@ -125,8 +125,3 @@ async def _send_blocks(exchange: Exchange, descriptor: int, offset: int, count: 
         drive.put(len(block))
         if count and drive.full(exchange):
             await exchange.drained()
-
-
-def _set(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

@@ -13,6 +13,7 @@ import codecs
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from websockets.datastructures import Headers
 from websockets.extensions import Extension
@@ -20,6 +21,8 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-defined]
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
+
+from hostler_asgi._errors import MessageError
 
 _CONT, _TEXT, _BINARY, _CLOSE, _PONG = Opcode.CONT, Opcode.TEXT, Opcode.BINARY, Opcode.CLOSE, Opcode.PONG
 _HEAD_SIZE = (2,) * 126 + (4, 10)
@@ -220,13 +223,13 @@ class Frames:
         """No close has been sent or received."""
         return self._engine.state is OPEN
 
-    def text(self, message: str) -> bytes:
-        """The octets of a text message."""
-        return self._message(0x81, message.encode())
-
-    def binary(self, message: bytes) -> bytes:
-        """The octets of a binary message."""
-        return self._message(0x82, message)
+    def message(self, text: Any, data: Any) -> bytes:
+        """The octets of a message of an application, which gives text or octets and None for the other."""
+        if data is None and isinstance(text, str):
+            return self._message(0x81, text.encode())
+        if text is None and isinstance(data, (bytes, bytearray, memoryview)):
+            return self._message(0x82, bytes(data))
+        raise MessageError("websocket.send: text must be a str, or bytes be bytes, and the other None")
 
     def _message(self, first: int, data: bytes) -> bytes:
         if not self._plain:

@@ -18,6 +18,7 @@ from hostler_asgi._errors import ClientDisconnected, MessageError, caused_by_dis
 from hostler_asgi._frames import Closed, Frames
 from hostler_asgi._handshake import Denial, Opening, Refusal
 from hostler_asgi._pings import Pings
+from hostler_asgi._waiters import Waiters
 
 if TYPE_CHECKING:
     from hostler_asgi._drive import Drive
@@ -87,7 +88,7 @@ class WebSocket:
         self._held = False
         self._denial: Denial | None = None
         self._disconnect: Closed | None = None
-        self._waiters: list[asyncio.Future[None]] | None = None
+        self._waiters = Waiters()
         self._pings: Pings | None = None
         self._deadline = float("inf")
 
@@ -196,12 +197,7 @@ class WebSocket:
             if self._disconnect is not None:
                 closed = self._disconnect
                 return {"type": "websocket.disconnect", "code": closed.code, "reason": closed.reason}
-            waiter = self.drive.worker.loop.create_future()
-            if self._waiters is None:
-                self._waiters = [waiter]
-            else:
-                self._waiters.append(waiter)
-            await waiter
+            await self._waiters.wait(self.drive.worker.loop)
 
     async def send(self, message: Any) -> None:
         """Take one message; returns when the connection can take more."""
@@ -235,16 +231,7 @@ class WebSocket:
             raise MessageError("websocket.send before websocket.accept")
         frames, drive = self._frames, self.drive
         assert frames is not None
-        if text is not None and data is None:
-            if not isinstance(text, str):
-                raise MessageError("websocket.send: text must be a str")
-            out = frames.text(text)
-        elif data is not None and text is None:
-            if not isinstance(data, (bytes, bytearray, memoryview)):
-                raise MessageError("websocket.send: bytes must be bytes")
-            out = frames.binary(bytes(data))
-        else:
-            raise MessageError("websocket.send: one of text and bytes must be given, and the other be None")
+        out = frames.message(text, data)
         self.sent += len(out)
         self.connection.data(self.stream, out)
         drive.put(len(out))
@@ -321,8 +308,8 @@ class WebSocket:
         elif self._owed:
             owed, self._owed = self._owed, 0
             self.connection.taken(self.stream, owed)
-        if self._waiters and self._queue:
-            self._wake()
+        if self._queue:
+            self._waiters.wake()
 
     def _release(self) -> None:
         """The application caught up: read on."""
@@ -351,7 +338,7 @@ class WebSocket:
             self._disconnect = closed
         if self._state == OPEN:
             self._state = CLOSING
-        self._wake()
+        self._waiters.wake()
 
     def _over(self) -> None:
         """Both sides have said all, or the peer's time is over: end the tunnel."""
@@ -410,9 +397,3 @@ class WebSocket:
         self._state = CLOSED
         self.connection.abort(self.stream)
         self.drive.finished(self)
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
