@@ -12,12 +12,13 @@ import select
 import signal
 import sys
 import traceback
+from typing import Any
 
 from hostler import _app, _log_standard
 from hostler._bind import binds
 from hostler._configuration import Configuration
 from hostler._named import named
-from hostler.errors import HostlerError
+from hostler.errors import HostlerError, PluginError
 
 
 def check(configuration: Configuration, prog: str) -> int:
@@ -81,23 +82,34 @@ def _try(configuration: Configuration) -> None:
     for variable in settings.raw_env:
         name, _, value = variable.partition("=")
         os.environ[name] = value
-    if worker.prepare:
-        named(worker.prepare)(configuration.own.get(worker.name))
+    # In the order of a start: what the arbiter and the services import comes before a worker patches modules.
     for bind in binds(settings):
         if bind.certificates is not None:
             from hostler import _tls  # noqa: PLC0415  # OpenSSL, only for those who use it
 
             _tls.prepare(bind, configuration)
-    for code in (
-        worker.serve,
-        configuration.logger.open,
-        *(one.open for one in configuration.protocols),
-        *(one.serve for one in configuration.services),
-    ):
-        named(code)
+    _import(configuration.logger.open)
     _log_standard.check(settings)
+    for service in configuration.services:
+        _import(service.serve)
+    if worker.prepare:
+        _import(worker.prepare)(configuration.own.get(worker.name))
+    for path in (worker.serve, *(one.open for one in configuration.protocols)):
+        _import(path)
+    if configuration.reloader is not None:
+        _import(configuration.reloader.open)
     _app.prepare_path(settings)
     _app.load(settings)
+
+
+def _import(path: str) -> Any:
+    """A plugin's code, whose errors are not the application's."""
+    try:
+        return named(path)
+    except HostlerError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _say(text: str) -> None:

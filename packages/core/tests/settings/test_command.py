@@ -151,6 +151,15 @@ def test_check_config_of_an_application_that_hangs(run: Run, tmp_path: Path) -> 
     assert "the application was not loaded in 0.5 s" in one_line(done, 1)
 
 
+def test_check_config_of_a_worker_whose_code_is_broken(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "light_of_a_test.py").write_text(
+        "from hostler.plugin import WorkerType\nworker = WorkerType('x', 'code_of_a_test:serve')\n"
+    )
+    (tmp_path / "code_of_a_test.py").write_text("import nothing_of_that_name\n")
+    done = run("--check-config", "-k", "light_of_a_test:worker", "app_of_a_test")
+    assert "code_of_a_test:serve cannot be imported: ModuleNotFoundError" in one_line(done, 1)
+
+
 def test_check_config_tells_warnings(run: Run) -> None:
     done = run("--check-config", "--http-parser", "fast", "app_of_a_test")
     assert done.returncode == 0
