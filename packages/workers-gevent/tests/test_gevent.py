@@ -1,0 +1,106 @@
+"""The gevent worker through the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+WORKER = ("--worker-class", "gevent")
+
+TOGETHER = """
+import socket
+import gevent
+import gevent.monkey
+from gevent.event import Event
+
+full, inside = Event(), []
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/together":
+        inside.append(1)
+        if len(inside) == 100:
+            full.set()
+        full.wait(60)
+    start_response("200 OK", [])
+    return [str(gevent.monkey.is_module_patched("socket")).encode()]
+"""
+
+UPSTREAM = """
+import socket, threading, time
+
+def slow_upstream():
+    door = socket.create_server(("127.0.0.1", 0), backlog=256)
+    def answer(peer):
+        peer.recv(4096)
+        time.sleep(0.2)
+        peer.sendall(b"HTTP/1.0 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+        peer.close()
+    def serve():
+        while True:
+            peer, _ = door.accept()
+            threading.Thread(target=answer, args=(peer,), daemon=True).start()
+    threading.Thread(target=serve, daemon=True).start()
+    return door.getsockname()
+
+address = slow_upstream()
+
+def app(environ, start_response):
+    import http.client
+    upstream = http.client.HTTPConnection(*address, timeout=60)
+    upstream.request("GET", "/")
+    body = upstream.getresponse().read()
+    upstream.close()
+    start_response("200 OK", [])
+    return [body]
+"""
+
+RAISES = """
+import gevent
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/timeout":
+        with gevent.Timeout(0.05):
+            gevent.sleep(60)
+    start_response("200 OK", [])
+    return [b"ok"]
+"""
+
+
+def test_a_hundred_requests_at_once(server: Any) -> None:
+    """All are in the application at the same time, and the standard library is cooperative."""
+    running = server(TOGETHER, *WORKER)
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(lambda _: running.get("/together"), range(100)))
+    assert set(answers) == {(200, b"True")}
+    assert running.stop() == 0
+
+
+def test_blocking_calls_to_an_upstream_overlap(server: Any) -> None:
+    """An ordinary client inside the application yields to the others."""
+    running = server(UPSTREAM, *WORKER)
+    with ThreadPoolExecutor(50) as pool:
+        assert set(pool.map(lambda _: running.get(), range(50))) == {(200, b"ok")}
+    assert running.stop() == 0
+
+
+def test_timeout_of_gevent_costs_its_request_only(server: Any) -> None:
+    """It is no `Exception`, and ends nothing but the request all the same."""
+    running = server(RAISES, *WORKER)
+    assert running.get("/timeout")[0] == 500
+    assert running.get() == (200, b"ok")
+    assert running.stop() == 0
+
+
+def test_application_imported_before_the_patch(server: Any) -> None:
+    """Preloading it says so in the log, and serves."""
+    source = "import http.client, sys\nsys.modules.setdefault('requests', http.client)\n" + RAISES
+    running = server(source, *WORKER, "--preload")
+    assert running.get() == (200, b"ok")
+
+
+def test_module_of_the_value_is_light() -> None:
+    """Importing the package imports neither gevent nor the loop."""
+    code = "import sys, hostler_gevent; assert not {'gevent', 'hostler.drive'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
