@@ -151,7 +151,8 @@ def _top(path: str) -> int:
     try:
         from hostler import _control_top  # noqa: PLC0415 - the terminal library is an extra
     except ImportError as error:
-        if (error.name or "").partition(".")[0] != "textual":
+        # rich comes with textual.
+        if (error.name or "").partition(".")[0] not in ("textual", "rich"):
             raise
         raise ControlError("top needs the package textual; `pip install 'hostler[top]'`") from None
     return _control_top.run(path)

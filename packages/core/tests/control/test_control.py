@@ -342,7 +342,7 @@ def test_tables() -> None:
 def test_top_without_its_library(path: str) -> None:
     code = (
         "import sys\n"
-        "sys.modules['textual'] = None\n"
+        "sys.modules['textual'] = sys.modules['rich'] = None\n"
         "from hostler._control_client import run\n"
         f"sys.exit(run(['--control-socket', {path!r}, 'top']))\n"
     )
