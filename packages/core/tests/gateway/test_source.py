@@ -12,22 +12,22 @@ from hostler.http1._connection import Http1Connection
 
 
 class Toy:
-    """`N{json}`: one digit pair of length, then variables."""
+    """`NNNN{json}`: four digits of length, then variables."""
 
     kind = "toy_bad"
 
     def size(self, data: bytes | bytearray) -> int | None:
         if data[:1] and not data[:1].isdigit():
             raise ProtocolError(0, self.kind, "no packet")
-        return 3 + int(data[:3]) if len(data) >= 3 else None
+        return 4 + int(data[:4]) if len(data) >= 4 else None
 
     def variables(self, packet: bytes) -> dict[bytes, bytes]:
-        return {name.encode(): value.encode() for name, value in json.loads(packet[3:]).items()}
+        return {name.encode(): value.encode() for name, value in json.loads(packet[4:]).items()}
 
 
 def packet(**variables: str) -> bytes:
     body = json.dumps({"REQUEST_METHOD": "GET", "PATH_INFO": "/", **variables}).encode()
-    return b"%03d%b" % (len(body), body)
+    return b"%04d%b" % (len(body), body)
 
 
 def connect(peer: str = "127.0.0.1", kept: bool = False, unix: bool = False, **more: Any) -> Http1Connection:
@@ -184,6 +184,15 @@ def test_identical_packets_are_one_head() -> None:
     large = packet(A="x" * 700)
     (third,) = connect(shared=shared).receive(large)
     assert third.head.variables["A"] == "x" * 700
+    largest = packet(A="x" * 5000)
+    (fourth,) = connect(shared=shared).receive(largest)
+    (fifth,) = connect(shared=shared).receive(largest)
+    assert fourth.head is not fifth.head
+    (sixth,) = connect(shared=shared).receive(packet(CONTENT_LENGTH="1"))
+    pieces = connect(shared=shared)
+    pieces.receive(packet(CONTENT_LENGTH="1")[:9])
+    (seventh,) = pieces.receive(packet(CONTENT_LENGTH="1")[9:])
+    assert sixth.head is seventh.head
 
 
 def test_the_store_of_packets_is_bounded() -> None:

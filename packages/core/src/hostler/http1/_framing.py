@@ -24,14 +24,16 @@ class Framing:
 
     def __init__(self, line: RequestLine, noted: dict[bytes, bytes], limits: Limits) -> None:
         self.length, self.chunked = _body(line, noted, limits)
-        options = tokens_of(noted.get(b"connection", b""))
-        self.keep = b"close" not in options and (line.version == "1.1" or b"keep-alive" in options)
         self.expects = _expects(line, noted, self.length)
         self.upgrade = b""
-        if _asks_for_websocket(line, noted, options):
-            if self.length != 0:
-                raise bad("a body on a request to upgrade")
-            self.upgrade = b"websocket"
+        self.keep = line.version == "1.1"
+        if b"connection" in noted:
+            options = tokens_of(noted[b"connection"])
+            self.keep = b"close" not in options and (self.keep or b"keep-alive" in options)
+            if _asks_for_websocket(line, noted, options):
+                if self.length != 0:
+                    raise bad("a body on a request to upgrade")
+                self.upgrade = b"websocket"
         self.trailers_welcome = b"te" in noted and b"trailers" in tokens_of(noted[b"te"])
 
 

@@ -62,16 +62,19 @@ class HeadReader:
         them: then there is neither a search for the end nor a field to read.
         """
         cut = data.find(b"\r\n")
-        if cut > 0 and len(data) - cut <= self.KEPT_SIZE:
-            fields = self._sections.get(data[cut:])
-            if fields is not None and len(data) <= self.total:
-                return self._compose(data, data[:cut], fields), b""
-        end = data.find(b"\r\n\r\n", max(cut, 1)) + 4
-        if cut <= 0 or end < 4 or end > self.total:
+        if cut <= 0:
             return None, data
-        if end == len(data):
-            return self.read(data), b""
-        return self.read(data[:end]), data[end:]
+        section = data[cut:]
+        fields = self._sections.get(section)
+        if fields is not None and len(data) <= self.total:
+            return self._compose(data, data[:cut], fields), b""
+        end = section.find(b"\r\n\r\n") + 4
+        if end < 4 or cut + end > self.total:
+            return None, data
+        rest = section[end:]
+        if not rest:
+            return self._read(data, data[:cut], section), b""
+        return self.read(data[: cut + end]), rest
 
     def read(self, block: bytes) -> Entry:
         """Read a head that ends in its empty line. Raises `ProtocolError`."""
@@ -81,26 +84,29 @@ class HeadReader:
         cut = block.index(b"\r\n")
         line, section = block[:cut], block[cut:]
         fields = self._sections.get(section)
-        if fields is None:
-            self.lines.request_line(line)
-            fields = self._read_fields(section)
-        return self._compose(block, line, fields)
+        if fields is not None:
+            return self._compose(block, line, fields)
+        return self._read(block, line, section)
 
     def _compose(self, block: bytes, line: bytes, fields: Fields) -> Entry:
+        """A head of known fields. What has come before, line and fields, is kept as a whole."""
+        again = line in self.lines.requests
         entry = make_head(self.lines.request_line(line), fields, self._limits, self._scheme)
-        if len(block) <= self.KEPT_SIZE:
+        if again and len(block) <= self.KEPT_SIZE:
             keep(self.known, block, entry, self.KEPT)
         return entry
 
-    def _read_fields(self, section: bytes) -> Fields:
-        """The fields of a head, from the CRLF of its request line on."""
+    def _read(self, block: bytes, line: bytes, section: bytes) -> Entry:
+        """A head whose fields did not come before in this composition; kept if each of them did."""
+        request_line = self.lines.request_line(line)
         lines = section[2:-4].split(b"\r\n") if len(section) > 4 else []
         if self._folding:
             lines = self._unfold(lines)
+        before = self.lines.learned
         fields = self._fields.apply(self.lines.fields(lines))
-        if len(section) <= self.KEPT_SIZE:
+        if self.lines.learned == before and len(section) <= self.KEPT_SIZE:
             keep(self._sections, section, fields, self.KEPT)
-        return fields
+        return make_head(request_line, fields, self._limits, self._scheme)
 
     def begin(self) -> PiecedHead:
         """A head that comes in pieces."""

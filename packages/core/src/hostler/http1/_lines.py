@@ -43,7 +43,16 @@ class RequestLine:
 class LineParser:
     """Parses lines under one listener's limits and policy, and remembers those that come again and again."""
 
-    __slots__ = ("_fields", "_limits", "_names", "_policy", "_requests", "field_limit", "line_limit")
+    __slots__ = (
+        "_fields",
+        "_limits",
+        "_names",
+        "_policy",
+        "field_limit",
+        "learned",
+        "line_limit",
+        "requests",
+    )
 
     KEPT = 2048
     KEPT_SIZE = 512
@@ -54,7 +63,10 @@ class LineParser:
         self.line_limit = limits.request_line or sys.maxsize
         self.field_limit = limits.field or sys.maxsize
         self._fields: dict[bytes, Pair] = {}
-        self._requests: dict[bytes, RequestLine] = {}
+        self.learned = 0
+        """Field lines that were parsed, since they had not come before."""
+        self.requests: dict[bytes, RequestLine] = {}
+        """Request lines that came before."""
         self._names: dict[bytes, bytes] = {}
 
     # -- what a line may be before anyone reads it -----------------------------------------------------
@@ -74,13 +86,13 @@ class LineParser:
 
     def request_line(self, line: bytes) -> RequestLine:
         """Parse the first line. Raises `ProtocolError`."""
-        parsed = self._requests.get(line)
+        parsed = self.requests.get(line)
         if parsed is None:
             parsed = self._request_line(line)
             if len(line) <= self.KEPT_SIZE:
-                if len(self._requests) >= self.KEPT:
-                    self._requests.clear()
-                self._requests[line] = parsed
+                if len(self.requests) >= self.KEPT:
+                    self.requests.clear()
+                self.requests[line] = parsed
         return parsed
 
     def _request_line(self, line: bytes) -> RequestLine:
@@ -133,6 +145,7 @@ class LineParser:
         pair = self._fields.get(line)
         if pair is None:
             pair = self._field(line)
+            self.learned += 1
             if len(line) <= self.KEPT_SIZE:
                 if len(self._fields) >= self.KEPT:
                     self._fields.clear()
