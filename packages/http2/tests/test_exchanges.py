@@ -652,3 +652,32 @@ def test_a_body_byte_by_byte(connect: Any) -> None:
                 raw.connection.taken(1, len(event.block))
         raw.connection.outgoing()
     assert taken == 16 * 16384
+
+
+def test_small_blocks_travel_together(connect: Any) -> None:
+    """Whatever waits for the same write shares a frame, as large as the peer takes."""
+    raw = Raw(connect())
+    raw.send(HeadersFrame(1, data=fields(GET), flags=["END_HEADERS", "END_STREAM"]))
+    raw.connection.start(1, 200, [])
+    for _ in range(100):
+        raw.connection.data(1, b"x" * 300)
+    raw.connection.end(1)
+    raw.flush()
+    assert [len(frame.data) for frame in raw.sent(DataFrame)] == [300 * 54, 300 * 46]
+    assert "END_STREAM" in raw.frames[-1].flags
+
+
+def test_trailers_over_a_limit(connect: Any) -> None:
+    """They are counted like a head: 431 if nothing was answered."""
+    raw = Raw(connect(max_header_list_size=1000))
+    raw.send(HeadersFrame(1, data=fields(POST), flags=["END_HEADERS"]))
+    raw.send(HeadersFrame(1, data=fields([("x", "y" * 1000)]), flags=["END_HEADERS", "END_STREAM"]))
+    assert [event.kind for event in raw.events if isinstance(event, Gone)] == ["h2_headers"]
+    assert b"\x08\x03431" in raw.sent(HeadersFrame)[0].data
+
+
+def test_methods_may_be_folded(connect: Any) -> None:
+    """Listeners that fold HTTP/1's methods fold these."""
+    client = Client(connect(policy=Policy(casefold_http_method=True)))
+    client.request([(":method", "get"), *GET[1:]])
+    assert client.events[-1].head.method == "GET"
