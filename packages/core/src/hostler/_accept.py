@@ -215,7 +215,7 @@ class Handshake:
             self._driver.log.refused("tls_timeout", self._peer)
             self.close()
 
-    def drain(self) -> None:
+    def drain(self, quiet: float = 0.0) -> None:
         """A stop began: a handshake under way may still become a request."""
 
     def close(self) -> None:

@@ -11,15 +11,14 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hostler._input import Body
+from hostler._intake import take
 from hostler._outbox import Outbox
 from hostler._poll import BROKEN, READ, WRITE
 from hostler._vigil import Vigil
 from hostler._wsgi import HIGH_WATER, Exchange
-from hostler.http import Connection, Data, End, Event, Gone, Request, Transport, Waiting
+from hostler.http import Connection, Transport, Waiting
 
 if TYPE_CHECKING:
     from hostler._contexts import Listener
@@ -127,7 +126,7 @@ class Channel:
             self.eof = True
         self._octets_in += len(data)
         with self.lock:
-            ready = self._take(self.connection.receive(data))
+            ready = take(self, self.connection.receive(data))
         self.settle(ready)
         if self.transport.secure and not self.gone and not self.eof and self._more_decrypted():
             self.driver.again(self)
@@ -135,75 +134,6 @@ class Channel:
     def _more_decrypted(self) -> bool:
         pending = getattr(self.socket, "pending", None)
         return pending is not None and pending() > 0
-
-    def _take(self, events: Sequence[Event]) -> list[Exchange]:
-        """Events into exchanges; answers those whose requests are complete. Called under the lock."""
-        ready: list[Exchange] = []
-        for event in events:
-            if isinstance(event, Request):
-                exchange = self.driver.exchange(self, event)
-                self.requests += 1
-                self.exchanges[exchange.stream] = exchange
-                if event.ended:
-                    ready.append(exchange)
-                else:
-                    exchange.body = Body()
-                    if exchange.head.expects_continue:
-                        ready.append(exchange)
-            elif isinstance(event, Data):
-                self._feed(event)
-            elif isinstance(event, End):
-                self._complete(event.stream, ready)
-            elif isinstance(event, Gone):
-                self._lose(event)
-            else:
-                self.connection = event.connection
-                ready.extend(self._take(event.events))
-        return ready
-
-    def _feed(self, event: Data) -> None:
-        exchange = self.exchanges.get(event.stream)
-        if exchange is None or exchange.body is None:
-            return
-        try:
-            exchange.body.feed(event.block)
-        except OSError as error:
-            self.driver.log.error.error("a request's body cannot be kept: %s", error)
-            exchange.body.gone = str(error)
-            self.unread = True
-            self.driver.later(self.fail)
-            return
-        self.connection.taken(event.stream, len(event.block))
-
-    def _complete(self, stream: int, ready: list[Exchange]) -> None:
-        exchange = self.exchanges.get(stream)
-        if exchange is None or exchange.body is None:
-            return
-        exchange.body.complete = True
-        if exchange.head.expects_continue:
-            self._wake()
-        else:
-            ready.append(exchange)
-
-    def _lose(self, event: Gone) -> None:
-        """A request, or with no stream the connection, gets no further."""
-        self.unread = True
-        if event.kind:
-            self.driver.log.refused(event.kind, self.transport.peer, event.reason)
-        streams = list(self.exchanges) if event.stream is None else [event.stream]
-        for stream in streams:
-            exchange = self.exchanges.get(stream)
-            if exchange is None:
-                continue
-            exchange.lost = True
-            if exchange.body is not None and not exchange.body.complete:
-                exchange.body.gone = event.reason
-                if not exchange.head.expects_continue:
-                    del self.exchanges[stream]  # its application was never called
-                    exchange.body.close()
-                    if self.connection.multiplexed:
-                        self.connection.abort(stream)  # a reset stream's place is taken until this is said
-        self._wake()
 
     def settle(self, ready: list[Exchange]) -> None:
         """Run what is ready, go on with what was kept back, write, and decide what to listen for."""
@@ -214,7 +144,7 @@ class Channel:
             if self.gone or not self.connection.held:
                 break
             with self.lock:
-                ready = self._take(self.connection.resume())
+                ready = take(self, self.connection.resume())
             if not ready:
                 break
         with self.lock:
@@ -274,13 +204,13 @@ class Channel:
         """The peer is gone; the loop clears up, since this may be another thread, or deep in a call of its own."""
         self.gone = True
         self.driver.later(self.fail)
-        self._wake()
+        self.wake()
 
     def _write_pending(self) -> None:
         with self.lock:
             self._write()
         if not self.gone:
-            self._wake()
+            self.wake()
             self.settle([])
 
     def held_back(self, stream: int) -> int:
@@ -382,7 +312,7 @@ class Channel:
         if waiting is Waiting.IDLE and self._arrived():
             return
         with self.lock:
-            self._take(self.connection.expire())
+            take(self, self.connection.expire())
         self.settle([])
 
     def _arrived(self) -> bool:
@@ -394,8 +324,12 @@ class Channel:
         except OSError:
             return False
 
-    def drain(self) -> None:
-        """A graceful stop began, or this connection's time is over: close it after the request in service."""
+    def drain(self, quiet: float = 0.0) -> None:
+        """A graceful stop began, or this connection's time is over: close it after the request in service.
+
+        An idle one is closed when its peer has said nothing for `quiet` seconds: the next request of a busy
+        client is on its way, and its answer can say that it is the last.
+        """
         if self.gone or self.lingering:
             return
         if not self._draining:
@@ -404,10 +338,13 @@ class Channel:
                 self.connection.drain()
             self.settle([])
         idle = self.connection.waiting is Waiting.IDLE and not self.exchanges and not self.outbox.size
-        if idle and not self.gone and not self.connection.multiplexed and not self._arrived():
+        if not idle or self.gone or self.connection.multiplexed or self._arrived():
+            return
+        if self.driver.now - self.touched >= quiet:
             self.close()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let threads and greenlets that wait for this channel look again."""
         for event in self.waiters:
             event.set()
 
@@ -432,4 +369,4 @@ class Channel:
         if self._registered:
             self.driver.poller.remove(self.descriptor)
         self.socket.close()
-        self._wake()
+        self.wake()

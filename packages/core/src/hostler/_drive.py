@@ -31,7 +31,8 @@ TICK = 0.5
 LATE = 0.1
 """Seconds that a request may have waited for another one before its connection is sent to look elsewhere."""
 LAST_WORD = 1.0
-"""Seconds that a stopping worker leaves a connection that was made but has not said anything yet."""
+"""Seconds that a stopping worker leaves a connection that was made but has not said anything yet, and a busy
+one to send the request that is on its way."""
 
 
 class Member(Protocol):
@@ -44,7 +45,7 @@ class Member(Protocol):
 
     def sweep(self, now: float) -> None: ...
 
-    def drain(self) -> None: ...
+    def drain(self, quiet: float = 0.0) -> None: ...
 
     def close(self) -> None: ...
 
@@ -178,7 +179,7 @@ class Driver:
         if self._doors and (quick or not self.full() or now - self._stop_began > LAST_WORD):
             self._close_doors(empty=not quick)
         for member in list(self.members.values()):
-            member.drain()
+            member.drain(LAST_WORD)
             fresh = isinstance(member, Channel) and member.connection.waiting is Waiting.FIRST
             if fresh and now - self._stop_began > LAST_WORD:
                 member.close()

@@ -220,6 +220,8 @@ class Exchange:
         only = _length_of(self._written) == 1
         for block in chunks:
             if channel.gone or self.lost:
+                with channel.lock:
+                    channel.connection.abort(self.stream)
                 return True
             if not isinstance(block, bytes):
                 raise TypeError(f"the body must be bytes, not {type(block).__name__}")
