@@ -273,7 +273,8 @@ class Sources:
         self.warnings.append(f"{written}: {absent}")
 
 
-NOT_SETTINGS = frozenset({"HOSTLER_CMD_ARGS", "HOSTLER_DISABLE_PLUGINS"})
+NOT_SETTINGS = frozenset({"HOSTLER_CMD_ARGS", "HOSTLER_DISABLE_PLUGINS", "HOSTLER_UPGRADE"})
+"""Variables with our beginning that are read elsewhere."""
 
 
 def _from_file(name: Name, value: Any, path: str, written: str) -> Given:
