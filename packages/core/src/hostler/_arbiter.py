@@ -101,15 +101,17 @@ class Arbiter:
         due = min(self.deadlines.next_due(), self.nursery.next_due(), self.services.next_due())
         self._sleep(max(0.0, min(BUSY_TICK if soon else TICK, due - time.monotonic())))
         now = time.monotonic()
-        for number in state.signals.take():
-            self._signal(number)
+        numbers = state.signals.take()
         self.deaths.reap()
         self.deadlines.look(now)
+        # Before the signals: who stops a server that answers has seen it ready, so its hook has to run.
+        self._became_ready()
+        for number in numbers:
+            self._signal(number)
         self.recycling.look(now)
         self.reloading.step(now)
         self.services.balance(now)
         self.nursery.balance(now)
-        self._became_ready()
         self.notifier.beat(now)
         return bool(state.stopping) and self._ended()
 
