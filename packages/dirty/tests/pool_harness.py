@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -98,7 +99,7 @@ class Setup:
 class Pool:
     """One arbiter and its workers."""
 
-    def __init__(self, apps, workers=1, extra_path=(), wait=True, environment=None, **settings):
+    def __init__(self, apps, workers=1, extra_path=(), wait=True, environment=None, nofile=0, **settings):
         self.directory = tempfile.mkdtemp(prefix="hostler-dirty-test-")
         self.notes = Path(self.directory) / "notes"
         self.environment = {"DIRTY_NOTES": str(self.notes), **(environment or {})}
@@ -111,6 +112,7 @@ class Pool:
         self.bound: Bound = bind(self.settings, Setup(self.directory))
         self.pid = 0
         self.exit = None
+        self.nofile = nofile
         _place.join(self.bound.descriptors["ring"], self.settings.timeout, self.settings.max_payload)
         self.start(wait=wait)
 
@@ -136,6 +138,8 @@ class Pool:
         code = 1
         try:
             os.close(read)
+            if self.nofile:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
             os.environ.update(self.environment)
             sys.path[:0] = self.paths
             handler = logging.FileHandler(self.log)

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from hostler_dirty import _line, _wire
 from hostler_dirty._doors import Doors
 from hostler_dirty._member import Member
@@ -38,6 +40,8 @@ from hostler_dirty.errors import (
 
 Answer = Callable[[dict[str, Any]], None]
 REMEMBERED = 1024
+_LEASE = msgspec.msgpack.Decoder(tuple[str, str, str, float, float, list[int]])
+"""App, action, affinity, no_worker_wait, max_queue_wait, channels that the caller has closed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -147,11 +151,12 @@ class Desk:
 
     def _lease(self, session: Session, frame: Frame) -> None:
         try:
-            app, action, affinity, patience, longest, forgotten = _line.decode(frame.body)
-        except (ValueError, TypeError) as error:
+            app, action, affinity, patience, longest, forgotten = _LEASE.decode(frame.body)
+        except msgspec.MsgspecError as error:
             raise DirtyProtocolError(f"A LEASE of another shape: {error}") from None
         for number in forgotten:
-            self._forget(number)
+            if number in session.channels:
+                self._forget(number)
         if app not in self.scheduler.rules:
             self._reject_with(session, frame.call, DirtyAppNotFoundError(app))
             return
@@ -172,7 +177,10 @@ class Desk:
                     return
 
     def _stash(self, session: Session, frame: Frame) -> None:
-        operation, *args = _line.decode(frame.body)
+        asked = _line.decode(frame.body)
+        if not isinstance(asked, list) or not asked or not isinstance(asked[0], str):
+            raise DirtyProtocolError("A STASH of another shape")
+        operation, *args = asked
         try:
             said: dict[str, Any] = {"value": self.store.run(operation, time.monotonic(), *args)}
         except DirtyError as error:

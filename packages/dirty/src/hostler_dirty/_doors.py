@@ -43,8 +43,8 @@ class Doors:
         for _ in range(64):
             try:
                 data, fds = _line.receive_with(bell, 256)
-            except (BlockingIOError, ConnectionError):
-                return
+            except OSError:
+                return  # nobody rings (any more)
             if not data:
                 return
             for fd in fds:
@@ -54,6 +54,12 @@ class Doors:
         try:
             sock, _ = control.accept()
         except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:
+            # No descriptor is left. The caller stays in the backlog; to look at it all the time would help nobody.
+            self._log.warning("a caller at the dirty control socket has to wait: %s", error)
+            self._loop.remove_reader(control.fileno())
+            self._loop.call_later(1.0, self._loop.add_reader, control.fileno(), self._knocked, control)
             return
         uid = getuid()
         if hasattr(socket, "SO_PEERCRED"):

@@ -126,9 +126,11 @@ class Executor:
         with self._runtime.lock:
             if job.lease <= channel.revoked or self._runtime.draining:
                 return False
-            channel.lease = job.lease
+            if channel.lease != job.lease:
+                channel.lease = job.lease
+                channel.since = time.monotonic_ns()
+                channel.give_back = not job.flags & KEPT
             channel.call = job.call
-            channel.give_back = False
             return True
 
     def _run(self, job: Job, hosted: Hosted, index: int, thread: int) -> None:
@@ -248,7 +250,11 @@ class Executor:
         """The channel is between calls again; the flags of the answer."""
         channel, runtime = job.channel, self._runtime
         with runtime.lock:
-            keep = bool(job.flags & KEPT) and not (channel.give_back or runtime.draining or channel.dead)
+            keep = not (channel.give_back or runtime.draining or channel.dead)
+            if channel.give_back and job.began and not (job.group or runtime.draining or channel.dead):
+                keep = channel.turns.another(job.began, time.monotonic_ns() - channel.since)
+                if keep:
+                    runtime.linger(channel, job.lease)
             channel.call = None
             if not keep:
                 channel.revoked = job.lease

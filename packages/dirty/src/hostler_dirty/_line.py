@@ -18,6 +18,7 @@ import msgspec
 
 from hostler_dirty import _wire
 from hostler_dirty._wire import Frame, FrameReader
+from hostler_dirty.errors import DirtyProtocolError
 
 logger = logging.getLogger("hostler.dirty")
 
@@ -27,7 +28,15 @@ _SPACE = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+def decode(data: Any) -> Any:
+    """The values of a frame's body. Raises DirtyProtocolError."""
+    try:
+        return _decode(data)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        raise DirtyProtocolError(f"A frame's body cannot be read: {error}") from None
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

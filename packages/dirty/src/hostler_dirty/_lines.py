@@ -250,7 +250,10 @@ class Pile:
             try:
                 return Line(deadline)
             except Gone:
-                _check(deadline)  # it died between the ring and its answer: ring again
+                _check(
+                    deadline
+                )  # it died between the ring and its answer, or has no descriptor left: ring again
+                time.sleep(0.01)
             except OSError as error:
                 if isinstance(error, TimeoutError):
                     raise

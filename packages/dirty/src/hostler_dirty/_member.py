@@ -97,7 +97,12 @@ class Member:
         """Tell it to go: the frame BOOT with its page and a doorbell."""
         assert self.peer is not None
         body = _line.encode({**boot, "env": self.env, "affinity": self.affinity, "nice": self.nice})
-        self.peer.send(_wire.pack(_wire.BOOT, 0, body), (self.page_fd, os.dup(doorbell)))
+        try:
+            bell = os.dup(doorbell)
+        except OSError:
+            self.kill(signal.SIGKILL)  # no descriptor is left: its slot tries again later
+            return
+        self.peer.send(_wire.pack(_wire.BOOT, 0, body), (self.page_fd, bell))
 
     def fate(self) -> dict[str, Any]:
         """How it ended, for the callers of its last calls."""

@@ -228,7 +228,12 @@ class Pool:
                 lambda _: self._reap(member)
             )
             return
-        fd = os.pidfd_open(member.pid)
+        try:
+            fd = os.pidfd_open(member.pid)
+        except OSError:  # no descriptor is left: a thread waits instead
+            waiting = self._loop.run_in_executor(None, member.process.wait)
+            waiting.add_done_callback(lambda _: self._reap(member))
+            return
 
         def ended() -> None:
             self._loop.remove_reader(fd)

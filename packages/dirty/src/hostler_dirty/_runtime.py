@@ -38,6 +38,8 @@ from hostler_dirty.errors import DirtyProtocolError
 logger = logging.getLogger("hostler.dirty")
 
 FOREVER = float("inf")
+LINGER = 0.001
+"""Seconds; the least that epoll can wait."""
 
 
 class Runtime:
@@ -74,6 +76,7 @@ class Runtime:
         self.watching.register(control.fileno(), select.EPOLLIN)
         self._health_at = time.monotonic() + self.health_interval
         self.lost = self.leaving = False
+        self._lingering = threading.local()
 
     # -- life -------------------------------------------------------------------------------------------
 
@@ -129,12 +132,37 @@ class Runtime:
                 # An interrupt that came when its call had just ended (asynchronous exceptions only).
                 continue
 
+    def linger(self, channel: Served, lease: int) -> None:
+        """In an executor: the lease is to go back, but for a moment this caller may call again."""
+        self._lingering.channel = channel, lease
+
+    def _end_lingering(self, served: int) -> None:
+        """The moment is over; `served`: the channel on which something came."""
+        lingering = getattr(self._lingering, "channel", None)
+        self._lingering.channel = None
+        if lingering is None:
+            return
+        channel, lease = lingering
+        channel.turns.came(again=served == channel.fd)
+        if served == channel.fd:
+            return
+        with self.lock:
+            idle = channel.call is None and channel.lease == lease and channel.revoked < lease
+            if idle:
+                channel.revoked = lease
+        if idle:
+            self.control.send(_wire.pack(_wire.DONE, lease))
+
     def _turn(self, index: int, thread: int) -> None:
         timeout = self.batches.timeout()
+        if getattr(self._lingering, "channel", None) is not None:
+            timeout = LINGER
         if index == 0 and self.health_interval:
             left = max(0.0, self._health_at - time.monotonic())
             timeout = left if timeout < 0 else min(timeout, left)
-        for fd, _ in self.executing.poll(timeout, 1):
+        events = self.executing.poll(timeout, 1)
+        self._end_lingering(events[0][0] if events else -1)
+        for fd, _ in events:
             channel = self.channels.get(fd)
             if channel is not None:
                 self._readable(channel, index, thread)

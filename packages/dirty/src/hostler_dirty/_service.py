@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -33,6 +34,10 @@ TICK = 0.5
 
 def validate(settings: DirtySettings) -> None:
     """Before any fork: the specs, and what can be known without importing an app."""
+    if not hasattr(select, "epoll"):
+        raise ConfigError(
+            "the dirty pool needs Linux (epoll): unset dirty_apps here, or test with the inline executor"
+        )
     try:
         specs = _placement.parse_all(settings.apps, settings.workers)
         _functions.name(settings.worker_init)
