@@ -19,6 +19,7 @@ _EXTENSION = (
     rb"(?:[ \t]*=[ \t]*(?:[" + TCHAR + rb"]+|\"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*\"))?"
 )
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})((?:" + _EXTENSION + rb")*)").fullmatch
+_PLAIN_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}").fullmatch
 _CHUNK_BEGIN = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[ \t;][^\r\n]*)?\r?").fullmatch
 
 _SIZE: Final = 0
@@ -109,13 +110,33 @@ class ChunkedBody:
                 if not self._want:
                     self._state = _BREAK
             elif self._state == _SIZE:
-                position = self._size(data, position)
+                if not self._line:
+                    position = self._whole(data, position, blocks)
+                if position < size:
+                    position = self._size(data, position)
             elif self._state == _TRAILERS:
                 rest = self._read_trailers(data[position:])
                 return b"".join(blocks), rest
             else:
                 position = self._break(data, position)
         return b"".join(blocks), None
+
+    def _whole(self, data: bytes, position: int, blocks: list[bytes]) -> int:
+        """Chunks without extensions that came in one piece; where the first other one begins."""
+        room = self._room
+        while True:
+            end = data.find(b"\r\n", position, position + 18)
+            if end < 0 or _PLAIN_SIZE(data, position, end) is None:
+                break
+            size = int(data[position:end], 16)
+            stop = end + 2 + size
+            if not size or size > room or data[stop : stop + 2] != b"\r\n":
+                break
+            blocks.append(data[end + 2 : stop])
+            room -= size
+            position = stop + 2
+        self._room = room
+        return position
 
     def _break(self, data: bytes, position: int) -> int:
         """The CRLF after a chunk's data."""
