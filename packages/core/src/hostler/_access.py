@@ -24,7 +24,8 @@ Render = Callable[[AccessLine], str]
 _ATOM = re.compile(r"%(?:%|\((\{[^}]+\}[ioe]|[a-zA-Z]+)\)([-#0 +]*\d*(?:\.\d+)?[sdrif]))")
 _SECRET = {b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"}
 HIDDEN = "***"
-_KEPT = 512
+_KEPT, _KEPT_SIZE = 256, 4096
+"""Heads and texts that are remembered, and the octets of the largest."""
 
 _OF_HEAD = frozenset("rmUqHfau")
 """Atoms that depend on the request's head only."""
@@ -114,9 +115,12 @@ class HeadCache(dict[Head, Any]):
         self._make = make
 
     def __missing__(self, head: Head) -> Any:
-        if len(self) >= _KEPT:
-            self.clear()
-        made = self[head] = self._make(head)
+        made = self._make(head)
+        # Large heads are rare and would add up: what is kept alive here stays near a mebibyte.
+        if len(head.target) + sum([len(value) for _, value in head.headers]) <= _KEPT_SIZE:
+            if len(self) >= _KEPT:
+                self.clear()
+            self[head] = made
         return made
 
 

@@ -9,7 +9,7 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from hostler._access import Atoms, compile_format
+from hostler._access import Atoms, HeadCache, compile_format
 from hostler._access_json import compile_json
 from hostler._escape import LENGTH, Escaped, escape, escape_message
 from hostler.errors import ConfigError
@@ -188,6 +188,20 @@ def test_json(line: Any) -> None:
         "seconds": 1.234568,
         "pid": os.getpid(),
     }
+
+
+def test_memory_of_heads_is_bounded(line: Any) -> None:
+    made: list[Any] = []
+    cache = HeadCache(made.append)
+    for number in range(1000):
+        cache[line(target=b"/%d" % number).head]
+    assert len(cache) <= 256
+    cache.clear()
+    large = line(fields=[(b"cookie", b"x" * 5000)]).head
+    for _ in range(2):
+        cache[large]
+    assert not cache
+    assert made[-2:] == [large, large]
 
 
 def test_memory_of_texts_is_bounded() -> None:
