@@ -81,6 +81,15 @@ def test_streams_run_at_the_same_time(running: Any, certificate: Any) -> None:
         assert ends[-1] == slow
 
 
+def test_trailers(running: Any, worker_value: Any, certificate: Any) -> None:
+    """Fields behind the body, for a client that wants them."""
+    with Peer(running.address, certificate.client(("h2",))) as peer:
+        stream = peer.request("/rpc", fields=[("te", "trailers")])
+        assert peer.answer(stream)[0] == 200
+        expected = {"wsgi": {"x-blocks": "3"}, "asgi": {"grpc-status": "0"}}[worker_value.interface]
+        assert dict(peer.until(h2.events.TrailersReceived, stream).headers) == expected
+
+
 def test_graceful_stop(site: Any, certificate: Any) -> None:
     """A request in service is answered whole, then the connection ends, then the server."""
     running = site()

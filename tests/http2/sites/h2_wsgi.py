@@ -19,6 +19,8 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     elif path == "/slow":
         (Path(os.environ["HOSTLER_TESTKIT_DIRECTORY"]) / "slow").touch()
         time.sleep(1)
+    elif path == "/rpc":
+        return call(environ, start_response)
     elif path == "/large":
         start_response("200 OK", plain)
         return (bytes(65536) for _ in range(int(environ["QUERY_STRING"])))
@@ -27,3 +29,11 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         length += len(block)
     start_response("200 OK", plain)
     return [f"{environ['SERVER_PROTOCOL']} {environ['wsgi.url_scheme']} {length}".encode()]
+
+
+def call(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """A body, and behind it how many blocks it had."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    for number in range(3):
+        yield b"block %d\n" % number
+    environ["hostler.send_trailers"]([("X-Blocks", "3")])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hostler._application import Application, FileWrapper
 from hostler._input import AwaitedInput, Body
 from hostler._prepared import Prepared
-from hostler.http import Head, ResponseError
+from hostler.http import Head, Headers, ResponseError
 
 if TYPE_CHECKING:
     from hostler._channel import Channel
@@ -34,6 +34,7 @@ class Exchange:
         "_headers",
         "_prepared",
         "_started",
+        "_trailers",
         "_written",
         "body",
         "channel",
@@ -58,6 +59,7 @@ class Exchange:
         self._headers: list[tuple[str, str]] = []
         self._chunks: Iterator[bytes] | None = None
         self._written: Any = None  # the iterable as the application returned it, for its close()
+        self._trailers: Headers = ()
         self._started = False
         self.finished = False
         self.lost = False
@@ -127,6 +129,10 @@ class Exchange:
             self.channel.connection.inform(self.stream, 103, fields)
             self.channel.flush()
 
+    def send_trailers(self, headers: list[tuple[str, str]]) -> None:
+        """`environ["hostler.send_trailers"]`: fields behind the body, for clients that said `TE: trailers`."""
+        self._trailers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
+
     # -- the driver's side -----------------------------------------------------------------------------
 
     def run(self) -> bool:
@@ -167,14 +173,10 @@ class Exchange:
             environ["REMOTE_ADDR"] = peer[0]
             if peer[1]:
                 environ["REMOTE_PORT"] = str(peer[1])
-        body = self.body
-        if body is None:
-            environ["wsgi.input"] = io.BytesIO()
-        elif head.expects_continue and not body.complete:
-            environ["wsgi.input"] = AwaitedInput(body, self._await_body)
-        else:
-            environ["wsgi.input"] = body.open()
+        environ["wsgi.input"] = io.BytesIO() if self.body is None else self._input(self.body)
         environ["wsgi.early_hints"] = self.early_hints
+        if head.trailers_welcome:
+            environ["hostler.send_trailers"] = self.send_trailers
         if channel.extra is not None:
             environ.update(channel.extra)
         if application.hooked:
@@ -211,7 +213,7 @@ class Exchange:
                 connection.data(stream, block)
             if prepared.length is not None and prepared.length != len(block):
                 self._mind_length(prepared.length)
-            connection.end(stream)
+            connection.end(stream, self._trailers)
 
     def _iterate(self) -> bool:
         """Send block after block; False when the reader has too much waiting."""
@@ -235,7 +237,7 @@ class Exchange:
         if self._prepared is not None and self._prepared.length is not None:
             self._mind_length(self._prepared.length)
         with channel.lock:
-            channel.connection.end(self.stream)
+            channel.connection.end(self.stream, self._trailers)
         return True
 
     def _send(self, block: bytes, length: int | None) -> None:
@@ -305,6 +307,12 @@ class Exchange:
                 channel.connection.end(self.stream)
                 return True
         return False
+
+    def _input(self, body: Body) -> Any:
+        """What `wsgi.input` is for a request with a body."""
+        if self.head.expects_continue and not body.complete:
+            return AwaitedInput(body, self._await_body)
+        return body.open()
 
     def _await_body(self) -> None:
         self.channel.proceed(self.stream)
