@@ -384,6 +384,26 @@ def test_a_gateway_frames_for_itself() -> None:
     assert answer.framing == CLOSE
 
 
+def test_a_source_of_heads_may_want_no_answer_to_a_mistake() -> None:
+    from types import SimpleNamespace
+
+    from hostler.http import Opening, ProtocolError, Transport
+
+    usual = connect()
+    source = SimpleNamespace(
+        known={},
+        late=ProtocolError(0, "silent", "too late"),
+        glance=lambda data: (None, data),
+        begin=usual._reader.begin,
+        body=usual._reader.body,
+    )
+    opening = Opening(Transport(("::1", 1), None), Limits(), Policy())
+    connection = Http1Connection(opening, source, usual._renderer)
+    connection.receive(b"G")
+    (gone,) = connection.expire()
+    assert (gone.kind, out(connection), connection.abrupt) == ("silent", b"", True)
+
+
 # -- the end of a connection -------------------------------------------------------------------------------
 
 
@@ -842,7 +862,14 @@ def test_memory_of_heads_is_bounded() -> None:
         raw = b"GET /%d HTTP/1.1\r\nHost: a\r\nX-%d: %d\r\n\r\n" % (number, number, number)
         (request,) = connection.receive(raw)
         answer(connection, request.stream)
-    assert len(reader.known) <= reader.KEPT
+    assert not reader.known
+    for number in range(400):
+        for _ in range(3):
+            (request,) = connection.receive(
+                b"GET /%d HTTP/1.1\r\nHost: a\r\nX: %d\r\n\r\n" % (number, number)
+            )
+            answer(connection, request.stream)
+    assert 0 < len(reader.known) <= reader.KEPT
     assert len(reader._sections) <= reader.KEPT
     lines = reader.lines
     assert len(lines._fields) <= lines.KEPT
