@@ -32,3 +32,11 @@ def make_pool(request):
 @pytest.fixture
 def client():
     return get_dirty_client(20)
+
+
+@pytest.fixture(scope="module")
+def echo_pool():
+    """One pool with the app Echo for the tests of a module that leave nothing behind."""
+    pool = Pool(["pool_apps:Echo"])
+    yield pool
+    pool.close()

