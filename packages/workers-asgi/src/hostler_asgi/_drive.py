@@ -102,7 +102,7 @@ class Drive(asyncio.Protocol):
         self.transport = transport
         tls = transport.get_extra_info("ssl_object")
         self.secure = tls is not None
-        local = ("", 0) if listener.unix else transport.get_extra_info("sockname")[:2]
+        local = ("", 0) if listener.unix else (transport.get_extra_info("sockname") or listener.address)[:2]
         about = Transport(
             peer=self.peer,
             local=local,
@@ -119,6 +119,8 @@ class Drive(asyncio.Protocol):
             describe(tls) if tls is not None else None,
         )
         worker.admitted(self)
+        if worker.stopping:
+            self.retire()
 
     def data_received(self, data: bytes) -> None:
         """Octets came: make requests of them, begin those, and write what they answered at once."""
@@ -222,13 +224,11 @@ class Drive(asyncio.Protocol):
             self.worker.loop.call_soon(self._turn)
 
     def took(self, connection: Connection, stream: int, octets: int) -> None:
-        """The application consumed so much of a body."""
+        """The application consumed so much of a body: credit for the peer, and perhaps room to read on."""
         connection.taken(stream, octets)
-        if (
-            not self._corked
-            and not self._scheduled
-            and (connection.held or connection.reading is not self.reading)
-        ):
+        if self._corked or self._scheduled:
+            return
+        if connection.multiplexed or connection.held or connection.reading is not self.reading:
             self._scheduled = True
             self.worker.loop.call_soon(self._turn)
 

@@ -175,7 +175,11 @@ class Worker:
         )
         patience = self.patience
         for drive in list(self.drives):
-            drive.look(now, patience)
+            try:
+                drive.look(now, patience)
+            except Exception:  # what goes wrong with one connection ends that one only
+                self.log.exception("a connection failed")
+                drive.transport.abort()
         self._mind_stopping()
         self._mind_idle()
 
