@@ -73,7 +73,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         named = metafunc.config.getoption("--hostler-service")
         names = [named] if named else list(getattr(metafunc.module, "SERVICES", ()))
         metafunc.parametrize("hostler_service", names, indirect=True)
-    if "hostler_worker" not in metafunc.fixturenames:
+    own = any(
+        "hostler_worker" in str(mark.args[:1]) for mark in metafunc.definition.iter_markers("parametrize")
+    )
+    if "hostler_worker" not in metafunc.fixturenames or own:
         return
     named = metafunc.config.getoption("--hostler-worker")
     if named:

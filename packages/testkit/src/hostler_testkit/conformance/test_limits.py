@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -143,6 +144,18 @@ def test_idle_connection_is_closed(short: Server) -> None:
         assert peer.request().body == b"hello"
         assert peer.rest() == b""
         assert not peer.reset
+
+
+def test_slow_application_does_not_cost_the_connection(short: Server) -> None:
+    """`keepalive` counts from the end of an answer, not from the last octet that came before it."""
+    with short.connect() as peer:
+        peer.send(message(target="/gate?name=slow"))
+        short.await_left("entered.slow")
+        time.sleep(3)  # longer than `keepalive`: the application is slow
+        short.open_gate("slow")
+        assert peer.answer().body == b"through"
+        time.sleep(0.6)  # a sweep over the deadlines has come by
+        assert peer.request().body == b"hello"
 
 
 def test_reader_that_takes_nothing_is_dropped(short: Server) -> None:
