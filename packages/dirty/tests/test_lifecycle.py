@@ -51,7 +51,6 @@ def test_a_module_that_cannot_be_imported_ends_the_boot():
         (["nonsense"], {}, "module:Class"),
         (["m:A:5"], {}, "dirty_workers is 1"),
         (["m:A:0"], {}, "at least 1"),
-        (["m:A"], {"executor": "ray"}, "no 'ray'"),
         (["m:A"], {"resource": ("gpu",)}, "dirty_resource"),
     ],
 )
@@ -313,3 +312,11 @@ def test_an_idle_pool_costs_nothing(make_pool, client):
     before = ticks()
     time.sleep(3)
     assert ticks() - before <= 6  # of 300 ticks; the bar is 0.2 % per process, the grain of a tick is 10 ms
+
+
+def test_slow_calls_are_told(make_pool, client):
+    pool = make_pool("Echo", slow_call=0.2)
+    client.execute(ECHO, "sleep", 0.3)
+    client.execute(ECHO, "echo", 1)
+    wait_for(lambda: "slow call: pool_apps:Echo.sleep took 0.3 s" in pool.logged(), "the line of the log")
+    assert "Echo.echo took" not in pool.logged()

@@ -161,4 +161,3 @@ def test_bodies_of_another_shape(echo_pool, client, kind, body):
             continue
     assert client.execute(ECHO, "echo", 1) == 1
     assert "Traceback" not in echo_pool.logged()
-

@@ -157,6 +157,8 @@ class Executor:
         _app.set_running(None)
         channel.feed = None
         job.began = runtime.ended(channel, index)
+        if runtime.slow_call and job.began > runtime.slow_call * 1e9:
+            logger.warning("slow call: %s.%s took %.1f s", call.app, call.action, job.began / 1e9)
         if error is not None:
             self.answer_error(job, error)
         else:

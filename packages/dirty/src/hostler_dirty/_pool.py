@@ -141,6 +141,7 @@ class Pool:
             "max_payload": settings.max_payload,
             "stall": settings.stream_stall_timeout,
             "health_interval": settings.health_interval,
+            "slow_call": settings.slow_call,
             "worker_init": _functions.name(settings.worker_init),
             "path": [entry or str(Path.cwd()) for entry in sys.path],
             "directory": str(Path.cwd()),

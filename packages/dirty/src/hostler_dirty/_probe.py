@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -94,19 +92,3 @@ def deal(
 def _variables(name: str) -> list[str]:
     own = f"HOSTLER_DIRTY_{name.upper()}"
     return [own, "CUDA_VISIBLE_DEVICES"] if name == "gpu" else [own]
-
-
-def executor(name: str) -> Any:
-    """An executor by its entry-point name. Raises DirtyConfigError."""
-    found = importlib.metadata.entry_points(group="hostler.dirty_executors", name=name)
-    for point in found:
-        return point.load()()
-    names = sorted({point.name for point in importlib.metadata.entry_points(group="hostler.dirty_executors")})
-    raise DirtyConfigError(
-        f"dirty_executor: there is no {name!r}; installed are {', '.join(['local', *names])}"
-    )
-
-
-def affinity() -> list[int]:
-    """The processors that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

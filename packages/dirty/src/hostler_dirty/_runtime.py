@@ -54,6 +54,7 @@ class Runtime:
         self.limit: int = boot["max_payload"]
         self.stall: float = boot["stall"]
         self.health_interval: float = boot["health_interval"]
+        self.slow_call: float = boot["slow_call"]
         self.lock = threading.Lock()
         self.interrupts = Interrupts()
         self.loop = Loop()

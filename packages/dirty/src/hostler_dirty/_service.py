@@ -39,11 +39,9 @@ def validate(settings: DirtySettings) -> None:
             "the dirty pool needs Linux (epoll): unset dirty_apps here, or test with the inline executor"
         )
     try:
-        specs = _placement.parse_all(settings.apps, settings.workers)
+        _placement.parse_all(settings.apps, settings.workers)
         _functions.name(settings.worker_init)
         _probe.resources(settings.resource)
-        if settings.executor != "local":
-            _probe.executor(settings.executor).validate(settings, [spec.path for spec in specs])
     except DirtyConfigError as error:
         raise ConfigError(error.message) from None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hostler.settings import anything, choice, hook, integer, seconds, setting, size, texts
+from hostler.settings import choice, hook, integer, seconds, setting, size, texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,6 @@ class DirtySettings:
     )
     resource: tuple[str, ...] = setting(
         (), kind=texts, help="Tokens that apps may ask for: gpu=0,1,2,3, or gpu=0*4 for four shares of one."
-    )
-    executor: str = setting("local", kind=anything, help="What runs the apps: local, or a plugin's name.")
-    codec: str = setting(
-        "msgpack", kind=choice("msgpack", "pickle"), help="How values travel, unless an app says."
     )
     stash_limit: int = setting(64 << 20, kind=size(), help="The most that the stash holds, in octets.")
     stream_stall_timeout: float = setting(
