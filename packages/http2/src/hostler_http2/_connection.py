@@ -48,7 +48,6 @@ class Shared:
         self.answers = Answers(policy.server_header, DateLine())
         self.words = Words()
         self.limit = Limit(own.max_header_list_size or limits.head, limits.fields, limits.field)
-        self._opening = opening
         self._trust = TrustList(policy.forwarded_allow)
         self._makers: dict[tuple[bool, bool], HeadMaker] = {}
         self.greeting = self._greeting(own, opening)
