@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from packets import USUAL, packed, packet, raw, text
-
 from hostler.plugin import Connection, Gone, Limits, Opening, Policy, ProtocolError, Request, Transport
 from hostler_uwsgi import UwsgiSettings, protocol
 from hostler_uwsgi._connection import open_connection
 from hostler_uwsgi._packet import UwsgiDecoder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from packets import USUAL, packed, packet, raw, text
 
 
 def connect(peer: str = "127.0.0.1", own: UwsgiSettings | None = None) -> Connection:
@@ -35,7 +34,9 @@ def test_a_usual_packet() -> None:
 def test_repeated_names() -> None:
     assert variables(packed([(b"A", b"1"), (b"A", b"2")])) == {b"A": b"2"}
     assert variables(packed([(b"HTTP_A", b"1"), (b"HTTP_A", b"2")])) == {b"HTTP_A": b"1, 2"}
-    assert variables(packed([(b"HTTP_COOKIE", b"a=1"), (b"HTTP_COOKIE", b"b=2")])) == {b"HTTP_COOKIE": b"a=1; b=2"}
+    assert variables(packed([(b"HTTP_COOKIE", b"a=1"), (b"HTTP_COOKIE", b"b=2")])) == {
+        b"HTTP_COOKIE": b"a=1; b=2"
+    }
 
 
 BAD = {
@@ -137,7 +138,9 @@ def test_what_is_packed_comes_out(given_pairs: list[tuple[bytes, bytes]]) -> Non
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.one_of(st.binary(max_size=80), st.binary(max_size=80).map(raw), pairs.map(packed)), st.integers(0, 100))
+@given(
+    st.one_of(st.binary(max_size=80), st.binary(max_size=80).map(raw), pairs.map(packed)), st.integers(0, 100)
+)
 def test_any_bytes(octets: bytes, cut: int) -> None:
     """An error or a head; never more than the packet is taken; the environ gets no name that is none."""
     decoder = UwsgiDecoder()
