@@ -22,7 +22,8 @@ HINTS = "_known.py"
 
 PROCESS_TOWER = re.compile(
     r"_(arbiter|child|children|worker_context|service_context|signals|heartbeat|reexec|systemd|privileges|pidfile"
-    r"|daemon|hooks|sources|configuration|cli|control|listeners|bind)(_\w+)?$"
+    r"|daemon|hooks|sources|configuration|cli|control|listeners|bind|boot|nursery|deaths|deadlines|reloading|recycling"
+    r"|services|state|handles|birth|controlled|death|title)(_\w+)?$"
 )
 REQUEST_TOWER = re.compile(
     r"(http|http1|gateway|_wsgi|_environ|_input|_drive|_shared_drive|_green_drive|_channel|_sync_serve)\b"
