@@ -241,6 +241,7 @@ def test_requests_go_on_after_a_refusal(serve_app, raw):
         (frame(0x88, b"\x03\xe8bye"), 1000, "bye", b"\x88\x05\x03\xe8bye"),
         (frame(0x88, b"\x0f\xa0"), 4000, "", b"\x88\x02\x0f\xa0"),
         (frame(0x88, b""), 1005, "", b"\x88\x00"),
+        (frame(0x01, b"half") + frame(0x88, b"\x03\xe8") + frame(0x80, b"x"), 1000, "", b"\x88\x02\x03\xe8"),
     ],
 )
 def test_the_close_of_the_client(serve_app, raw, eventually, said, code, reason, echoed):

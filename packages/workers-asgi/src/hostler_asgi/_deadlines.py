@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from hostler_asgi._drive import Drive
 
 LAST_WORD = 1.0
-"""Seconds that a stopping worker leaves a connection that was made but has not said anything yet."""
+"""Seconds that a stopping worker leaves a connection that was made but has not said anything yet, and a kept-alive
+one to send the request that may be on its way."""
 
 
 class Watch:
@@ -80,7 +81,8 @@ class Watch:
         if waiting is Waiting.NOTHING or not drive.reading:
             self._touched = now
             return
-        if drive.worker.stopping and waiting is Waiting.FIRST and now - drive.worker.stopped_at > LAST_WORD:
+        quiet = waiting is Waiting.FIRST or (waiting is Waiting.IDLE and not readable(drive.transport))
+        if quiet and drive.worker.stopping and now - drive.worker.stopped_at > LAST_WORD:
             drive.expire()
         elif patience.over(waiting, now, self._since, self._touched, octets - self._base):
             if waiting is not Waiting.IDLE or not readable(drive.transport):

@@ -375,12 +375,15 @@ class Drive(asyncio.Protocol):
         self.connection.drain()
         self.settle()
 
-    def drain(self) -> None:
-        """A graceful stop: finish what is in service, then close; at once if nothing is."""
+    def drain(self, *, at_once: bool = False) -> None:
+        """A graceful stop: finish what is in service, then close.
+
+        An idle connection may send the request that is on its way (`Watch` ends it), but for `at_once`.
+        """
         if self.lingering or self.transport.is_closing():
             return
         for exchange in list(self.exchanges.values()):
             exchange.stop()
         self.retire()
-        if self.connection.waiting is Waiting.IDLE and not readable(self.transport):
+        if at_once and self.connection.waiting is Waiting.IDLE and not readable(self.transport):
             self.expire()

@@ -25,6 +25,8 @@ from websockets.server import ServerProtocol
 from hostler_asgi._errors import MessageError
 
 _CONT, _TEXT, _BINARY, _CLOSE, _PONG = Opcode.CONT, Opcode.TEXT, Opcode.BINARY, Opcode.CLOSE, Opcode.PONG
+_CLOSE_WITHIN = (1000, "a close between the fragments of a message")
+"""No fault: RFC 6455 section 5.4 lets control frames stand there; nothing that follows matters."""
 _HEAD_SIZE = (2,) * 126 + (4, 10)
 """Octets of a frame's head without its mask, by the length field of its second octet."""
 
@@ -89,7 +91,10 @@ class Frames:
         good, fault = self._scan(data)
         if good:
             self._feed(data[:good] if fault else data, found)
-        if fault and not self._deaf:
+        if fault is _CLOSE_WITHIN and not self._deaf:
+            self._engine.current_size = None  # the engine would take the unfinished message for an error
+            self._feed(data[good:], found)
+        elif fault and not self._deaf:
             self._fail(fault[0], fault[1], found)
         return found
 
@@ -158,6 +163,8 @@ class Frames:
         if opcode >= 8:
             if short > 125 or not final:
                 return 1002, "a control frame that is long or fragmented"
+            if opcode == 8 and self._fragments:
+                return _CLOSE_WITHIN
         else:
             self._fragments += 1
             if self._fragments > self._max_fragments:

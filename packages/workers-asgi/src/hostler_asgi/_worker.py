@@ -251,7 +251,7 @@ class Worker:
         """Close so many of the kept-alive connections that have been idle."""
         idle = [drive for drive in self.drives if drive.connection.waiting is Waiting.IDLE]
         for drive in idle[:count]:
-            drive.drain()
+            drive.drain(at_once=True)
 
     def say_short(self, error: OSError) -> None:
         """Once a second: no descriptor or memory is left for a connection."""
