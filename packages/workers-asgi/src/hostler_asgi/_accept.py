@@ -65,6 +65,7 @@ class Door:
         for _ in range(4096 if empty else 0):
             if not self._accept():
                 break
+        self._listener.socket.close()  # once every process has, who comes is refused instead of waiting in vain
         os.close(self._spare)
 
     def _ready(self) -> None:
