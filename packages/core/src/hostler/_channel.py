@@ -342,7 +342,7 @@ class Channel:
         idle = self.connection.waiting is Waiting.IDLE and not self.exchanges and not self.outbox.size
         if not idle or self.gone or self.connection.multiplexed or self._arrived():
             return
-        if self.driver.now - self.touched >= quiet:
+        if not quiet or self.driver.now - self.touched >= quiet:
             self.close()
 
     def wake(self) -> None:

@@ -154,10 +154,17 @@ class Driver:
             member.sweep(now)
         if self.context.stopping:
             self._stop(now)
-        elif len(self.members) < self._limit:
-            for door in self._doors.values():
-                if door.resume_at == float("inf"):
-                    door.open()
+        else:
+            self._open_again()
+
+    def _open_again(self) -> None:
+        """After the limit of connections was met: open the doors as soon as there is room, or make some."""
+        shut = [door for door in self._doors.values() if door.resume_at == float("inf")]
+        if shut and len(self.members) >= self._limit:
+            self.close_idle(self._limit // 20 + 1)
+        if len(self.members) < self._limit:
+            for door in shut:
+                door.open()
 
     # -- the end ---------------------------------------------------------------------------------------
 

@@ -85,7 +85,5 @@ def _lose(channel: Channel, event: Gone) -> None:
                 del channel.exchanges[stream]  # its application was never called
                 exchange.body.close()
                 if channel.connection.multiplexed:
-                    channel.connection.abort(stream)  # nobody else will give its place back
-                if channel.connection.multiplexed:
                     channel.connection.abort(stream)  # a reset stream's place is taken until this is said
     channel.wake()

@@ -188,8 +188,9 @@ def test_body_after_100_continue(serve: Any, make: Any) -> None:
 
 
 @KINDS
-def test_graceful_stop(serve: Any, make: Any) -> None:
+def test_graceful_stop(serve: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections made before are answered, idle ones are closed, the loop ends."""
+    monkeypatch.setattr("hostler._drive.LAST_WORD", 30.0)
     running = serve(hello, **options(make))
     with running.connect() as idle, running.connect() as fresh:
         idle.sendall(GET)
