@@ -65,7 +65,8 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     if got is None:
         return
     add("echoed")
-    add("complete")
+    if scope["path"] == "/complete":
+        add("complete")
     await start(send, 200, (b"content-length", str(len(got)).encode()))
     await body(send, got)
 
