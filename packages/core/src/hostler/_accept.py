@@ -228,12 +228,11 @@ class Handshake:
 
 def make_channel(driver: Driver, sock: Any, peer: Any, listener: Listener, alpn: str) -> Channel:
     """The channel of a socket that is ready for its protocol."""
-    unix = listener.unix
-    local = None if unix else sock.getsockname()[:2]
+    named = isinstance(peer, tuple)  # also on a Unix socket, when a PROXY header told the client
     transport = Transport(
-        peer=("", 0) if unix else (peer[0], peer[1]),
-        local=("", 0) if unix else local,
-        unix=unix,
+        peer=(peer[0], peer[1]) if named else ("", 0),
+        local=("", 0) if listener.unix else sock.getsockname()[:2],
+        unix=not named,
         secure=listener.secure,
         protocol=alpn,
     )

@@ -164,6 +164,7 @@ class Channel:
     def answered(self, exchange: Exchange) -> None:
         """The exchange is over (the answer is queued, or nobody is there to read it)."""
         self.exchanges.pop(exchange.stream, None)
+        self.driver.answered(exchange)
         self.touched = time.monotonic()  # from here on the peer has the word, however long the answer took
         if exchange.lost and self.connection.multiplexed:
             with self.lock:

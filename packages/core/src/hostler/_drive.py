@@ -78,6 +78,9 @@ class Driver:
         self._stop_began = 0.0
         self._said_short = 0.0
         self._crowded = context.multiprocess
+        self._status = context.status
+        self._running: set[Exchange] = set()
+        """Requests begun and not answered."""
 
     # -- the loop --------------------------------------------------------------------------------------
 
@@ -286,7 +289,15 @@ class Driver:
         """The exchange of a request that has just come. Called under the channel's lock."""
         if self._stop_began:
             channel.connection.drain()
-        return Exchange(self.application, channel, request.stream, request.head)
+        exchange = Exchange(self.application, channel, request.stream, request.head)
+        self._running.add(exchange)
+        self._status.active = len(self._running)
+        return exchange
+
+    def answered(self, exchange: Exchange) -> None:
+        """The exchange is over, in whichever thread; a set's methods are atomic where `+= 1` is not."""
+        self._running.discard(exchange)
+        self._status.active = len(self._running)
 
     def _run(self, exchange: Exchange) -> None:
         """`dispatch` of a worker that does one thing at a time: run it here and now."""

@@ -83,6 +83,7 @@ def _lose(channel: Channel, event: Gone) -> None:
             exchange.body.gone = event.reason
             if not exchange.head.expects_continue:
                 del channel.exchanges[stream]  # its application was never called
+                channel.driver.answered(exchange)
                 exchange.body.close()
                 if channel.connection.multiplexed:
                     channel.connection.abort(stream)  # a reset stream's place is taken until this is said
