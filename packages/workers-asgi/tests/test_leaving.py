@@ -48,6 +48,31 @@ def test_sending_to_a_client_that_left_raises_an_oserror_that_nobody_logs(serve_
     assert context.log.errors == []
 
 
+@pytest.mark.parametrize("how", ["reset", "close"])
+def test_an_endless_answer_without_a_pause_ends_with_its_client(serve_app, raw, eventually, how):
+    ended = []
+
+    @without_lifespan
+    async def app(scope, receive, send):
+        await send(START)
+        if scope["path"] == "/other":
+            await send({"type": "http.response.body", "body": b"other"})
+            return
+        try:
+            while True:
+                await send(more(b"y" * 65536))
+        finally:
+            ended.append(True)
+
+    context = serve_app(app)
+    for number in range(1, 11):
+        client = raw(context).say(GET)
+        client.hear(b"y")
+        getattr(client, how)()
+        eventually(lambda number=number: len(ended) == number)
+    raw(context).say(GET.replace(b"/ ", b"/other ")).hear(b"other")
+
+
 def test_an_event_stream_ends_soon_after_its_client_closed(serve_app, raw, eventually):
     ended = []
 

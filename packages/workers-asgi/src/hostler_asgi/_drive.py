@@ -28,6 +28,8 @@ CORK = 65536
 """Octets at which a turn's output leaves before the turn is over."""
 BACKLOG = 65536
 """Octets that flow control may hold back before the application waits."""
+BURST = 1 << 20
+"""Octets that one application may write before the loop has a turn, however fast its reader is."""
 LINGER_OCTETS = 65536
 """What is read and thrown away of a peer that goes on sending after its answer."""
 ROUNDS = 64
@@ -38,6 +40,7 @@ class Drive(asyncio.Protocol):
     """One accepted connection."""
 
     __slots__ = (
+        "_burst",
         "_choked",
         "_corked",
         "_eof",
@@ -89,6 +92,7 @@ class Drive(asyncio.Protocol):
         self._unsent = 0
         self.writers = Waiters()
         self._choked = False
+        self._burst = 0
         self._stalls: dict[int, Stall] = {}
         self.born = worker.now
         self._watch = Watch(worker.now)
@@ -218,6 +222,7 @@ class Drive(asyncio.Protocol):
         """The connection has something to say: now if it is much, else with the rest of this turn."""
         self._unsent += octets
         if self._unsent >= CORK:
+            self._burst += self._unsent
             self.flush()
         elif not self._corked and not self._scheduled:
             self._scheduled = True
@@ -256,16 +261,23 @@ class Drive(asyncio.Protocol):
         """Stop reading for an application that does not keep up; streams of HTTP/2 have credit for that."""
         if not self.connection.multiplexed:
             self._choked = choked
-            if not self._corked and not self._scheduled:
-                self._scheduled = True
-                self.worker.loop.call_soon(self._turn)
+            self.put(0)
 
     def full(self, exchange: Exchange | WebSocket) -> bool:
         """Whether the application should wait before it sends more."""
-        return self._paused or self.connection.backlog(exchange.stream) > BACKLOG
+        return (
+            self._paused
+            or self._burst > BURST
+            or self.transport.is_closing()
+            or self.connection.backlog(exchange.stream) > BACKLOG
+        )
 
     async def writable(self) -> None:
         """Return when the peer may have taken something; the caller looks again."""
+        if self._burst > BURST and not self.transport.is_closing():
+            self._burst = 0
+            await asyncio.sleep(0)
+            return
         await self.writers.wait(self.worker.loop)
 
     # -- after a round of actions ----------------------------------------------------------------------
