@@ -158,7 +158,7 @@ def test_reload_brings_new_code_and_loses_no_call(make_pool, client, tmp_path):
     assert told["ok"]
     assert not odd
     assert client.execute(path, "ask") == 22
-    wait_for(lambda: len(pool.noted("close 1")) == 2, "the old apps' close")
+    wait_for(lambda: pool.noted().count("close 1") == 2, "the old apps' close")
 
 
 def test_a_reload_that_fails_keeps_the_old_code(make_pool, client, tmp_path):
