@@ -91,8 +91,7 @@ class Drive(asyncio.Protocol):
         """An exchange writes a file to the socket itself: nothing is closed meanwhile."""
         self._unsent = 0
         self.writers = Waiters()
-        self._choked = False
-        self._burst = 0
+        self._choked, self._burst = False, 0
         self._stalls: dict[int, Stall] = {}
         self.born = worker.now
         self._watch = Watch(worker.now)
