@@ -14,7 +14,6 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -25,6 +24,7 @@ from hostler_dirty._member import Member
 from hostler_dirty._peer import Peer
 from hostler_dirty._pool import Pool
 from hostler_dirty._scheduler import Grant, Recall, Reject, Scheduler, Ticket, Verdict
+from hostler_dirty._sessions import Channel, Session
 from hostler_dirty._settings import DirtySettings
 from hostler_dirty._stash_store import Store
 from hostler_dirty._wire import Frame
@@ -42,32 +42,6 @@ Answer = Callable[[dict[str, Any]], None]
 REMEMBERED = 1024
 _LEASE = msgspec.msgpack.Decoder(tuple[str, str, str, float, float, list[int]])
 """App, action, affinity, no_worker_wait, max_queue_wait, channels that the caller has closed."""
-
-
-@dataclass(slots=True, eq=False)
-class Channel:
-    """The arbiter's note of a channel."""
-
-    id: int
-    worker: int
-    session: Session
-    lease: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Session:
-    """A caller."""
-
-    id: int
-    manages: bool
-    peer: Peer | None = None
-    channels: dict[int, Channel] = field(default_factory=dict)
-    waiting: set[int] = field(default_factory=set)
-    """Call ids that stand in a queue."""
-
-    def send(self, data: bytes, fds: tuple[int, ...] = ()) -> None:
-        if self.peer is not None:
-            self.peer.send(data, fds)
 
 
 class Desk:
