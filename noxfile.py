@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,18 @@ def editable(session: nox.Session, *requirements: str) -> None:
 
 
 def pytest(session: nox.Session, report: str, *arguments: str) -> None:
-    """Run pytest with a report that the closing line sums up."""
+    """Run pytest with a report that the closing line sums up, and a root for temporary files of its own.
+
+    Sessions run side by side, and pytest clears old directories of a shared root. The path is short: the name
+    of a Unix socket has 107 octets.
+    """
     REPORTS.mkdir(parents=True, exist_ok=True)
     python = session.python if isinstance(session.python, str) else MAIN
     file = REPORTS / f"{report}-{python}.xml"
-    session.run("python", "-m", "pytest", "-q", f"--junitxml={file}", *arguments)
+    with tempfile.TemporaryDirectory(prefix="hostler-", ignore_cleanup_errors=True) as root:
+        words = ("-q", f"--junitxml={file}", f"--basetemp={root}/pytest")
+        inner = {"PYTEST_DEBUG_TEMPROOT": root}  # for the pytest that a test of the kit starts
+        session.run("python", "-m", "pytest", *words, *arguments, env=inner)
 
 
 # -- without running anything ----------------------------------------------------------------------------
@@ -228,14 +236,14 @@ def conformance(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def load(session: nox.Session) -> None:
     """Tests that take tens of seconds, with wrk and kill -9."""
-    editable(session, *group("test"), *group("frameworks"))
+    editable(session, *group("test"), *group("frameworks"), *own_group(*FOLDERS))
     pytest(session, "load", "-m", "load", "--timeout=600", *session.posargs)
 
 
 @nox.session(python=MAIN, default=False)
 def soak(session: nox.Session) -> None:
     """Tests that take minutes."""
-    editable(session, *group("test"), *group("frameworks"))
+    editable(session, *group("test"), *group("frameworks"), *own_group(*FOLDERS))
     pytest(session, "soak", "-m", "soak", "--timeout=3600", *session.posargs)
 
 
