@@ -25,6 +25,7 @@ def example(server: Any) -> str:
     return f"http://{host}:{port}/"
 
 
+@pytest.mark.needs("curl")
 def test_curl(example: str) -> None:
     """The page, its head, a page that is not there, an upload that nobody reads, two requests of one connection."""
     page = curl(example)
@@ -36,6 +37,7 @@ def test_curl(example: str) -> None:
     assert curl("--write-out", "%{num_connects}", example, example).count("</html>\n1") == 1
 
 
+@pytest.mark.needs("chromium")
 def test_browser(example: str, tmp_path: Path) -> None:
     """Headless Chromium shows the page, and takes its picture."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hostler_testkit import Server, until
 
-pytestmark = pytest.mark.load
+pytestmark = [pytest.mark.load, pytest.mark.needs("wrk")]
 
 CONNECTIONS = 32
 SECONDS = 20

@@ -17,6 +17,8 @@ import pytest
 from hostler_testkit.client import Peer, until
 from hostler_testkit.installed import installed_workers
 
+pytestmark = pytest.mark.needs("nginx")
+
 WORKERS = [name for name in (*installed_workers("wsgi"), *installed_workers("asgi")) if name != "eventlet"]
 
 CONFIGURATION = """

@@ -60,6 +60,7 @@ def test_the_configuration_alone(copy: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.needs("chromium")
 def test_browser(server: Any, copy: Path) -> None:
     """Headless Chromium loads the page: everything comes over HTTP/2."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
