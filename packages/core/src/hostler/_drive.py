@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 TICK = 0.5
 """Seconds between two sweeps over the deadlines, and the longest sleep."""
-LATE = 0.1
-"""Seconds that a request may have waited for another one before its connection is sent to look elsewhere."""
+SLOW = 0.1
+"""Seconds of a request that make its worker one that others would have to wait for."""
+SLOW_FOR = 5.0
+"""Seconds after such a request in which a worker among several keeps no connection for itself."""
 LAST_WORD = 1.0
 """Seconds that a stopping worker leaves a connection that was made but has not said anything yet, and a busy
 one to send the request that is on its way."""
@@ -77,6 +79,7 @@ class Driver:
         """Changes when another thread took the loop over: a turn that finds it changed ends there."""
         self._stop_began = 0.0
         self._said_short = 0.0
+        self._slow_until = 0.0
         self._crowded = context.multiprocess
         self._status = context.status
         self._running: set[Exchange] = set()
@@ -223,6 +226,8 @@ class Driver:
 
     def stopping_accepts(self) -> bool:
         """At the limit of connections the rest waits in the backlog; near it idle ones make room."""
+        if self._slow_until and time.monotonic() - self._turn_began > SLOW:
+            return True  # those at hand first, and the rest to whoever is free
         if len(self.members) * 10 >= self._limit * 9:
             self.close_idle(self._limit // 20 + 1)
         count = len(self.members)
@@ -300,14 +305,23 @@ class Driver:
         self._status.active = len(self._running)
 
     def _run(self, exchange: Exchange) -> None:
-        """`dispatch` of a worker that does one thing at a time: run it here and now."""
-        channel = exchange.channel
-        if self._crowded and time.monotonic() - self._turn_began > LATE:
-            # It waited for a neighbour while another worker may have been free: from its next request on
-            # let the kernel give it to a worker that is.
+        """`dispatch` of a worker that does one thing at a time: run it here and now.
+
+        A connection kept here waits for a slow neighbour even while another worker is idle. So for a while after
+        a slow request each answer is its connection's last: the next request goes to whichever worker is free.
+        """
+        if not self._crowded:
+            exchange.run()
+            return
+        began = time.monotonic()
+        if began < self._slow_until:
+            channel = exchange.channel
             with channel.lock:
                 channel.connection.drain()
         exchange.run()
+        ended = time.monotonic()
+        if ended - began > SLOW:
+            self._slow_until = ended + SLOW_FOR
 
     def forget(self, member: Member) -> bool:
         """Whether the member was known; it is not any more. Its descriptor may be another's by now."""

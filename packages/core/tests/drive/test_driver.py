@@ -6,6 +6,7 @@ import errno
 import socket
 import struct
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -306,3 +307,22 @@ def test_worker_with_more_connections_leaves_new_ones_a_while(serve: Any) -> Non
             running.context.status.elsewhere = 5
             second.settimeout(30)
             assert everything(second).endswith(b"hello")
+
+
+def test_slow_request_among_several_workers(serve: Any) -> None:
+    """For a while its worker keeps no connection, so that nobody waits behind the next one; a quick one keeps all."""
+
+    def app(environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"] == "/slow":
+            time.sleep(0.15)
+        return hello(environ, start_response)
+
+    running = serve(app)
+    running.driver._crowded = True
+    with running.connect() as peer:
+        peer.sendall(GET)
+        assert b"Connection: close" not in peer.recv(4096)
+        peer.sendall(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert peer.recv(4096).endswith(b"hello")
+        peer.sendall(GET)
+        assert b"Connection: close" in everything(peer)
