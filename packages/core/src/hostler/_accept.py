@@ -26,6 +26,7 @@ PAUSE = 0.2
 """Seconds without accepting after the process ran out of descriptors."""
 YIELD = 0.01
 """Seconds in which a worker with more connections than another leaves new ones to that one."""
+FOR_GOOD = float("inf")
 _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -45,13 +46,18 @@ class Door:
     def open(self) -> None:
         """Listen for connections."""
         self.resume_at = 0.0
+        self._driver.pausing.discard(self)
         if not self._open:
             self._open = True
             self._driver.poller.add(self._listener.socket.fileno(), READ, exclusive=True)
 
-    def shut(self, until: float = float("inf")) -> None:
+    def shut(self, until: float = FOR_GOOD) -> None:
         """Leave connections in the backlog until then."""
         self.resume_at = until
+        if until < FOR_GOOD:
+            self._driver.pausing.add(self)
+        else:
+            self._driver.pausing.discard(self)
         if self._open:
             self._open = False
             self._driver.poller.remove(self._listener.socket.fileno())

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hostler._accept import Door, Handshake, make_channel
+from hostler._accept import FOR_GOOD, Door, Handshake, make_channel
 from hostler._application import Application
 from hostler._channel import Channel
 from hostler._patience import Patience
@@ -71,6 +71,8 @@ class Driver:
         self.members: dict[int, Member] = {}
         self._limit = context.settings.worker_connections or 1 << 30
         self._doors: dict[int, Door] = {}
+        self.pausing: set[Door] = set()
+        """Doors that open again by themselves."""
         self._later: deque[Callable[[], None]] = deque()
         self._again: deque[Channel] = deque()
         self._swept = self.now
@@ -104,11 +106,7 @@ class Driver:
 
     def turn(self) -> None:
         """One round: wait for readiness, serve what is ready, and twice a second look at the deadlines."""
-        if self._later or self._again:
-            seconds = 0.0
-        else:
-            seconds = min((door.resume_at for door in self._doors.values() if door.resume_at), default=0.0)
-            seconds = min(TICK, max(0.0, seconds - self.now)) if seconds else TICK
+        seconds = TICK if not (self._later or self._again or self.pausing) else self._until_next()
         events = self.poller.select(seconds)
         self.now = now = time.monotonic()
         self._turn_began = now
@@ -133,9 +131,14 @@ class Driver:
         self.log.flush()
         if now - self._swept >= TICK or self.context.stopping:
             self._sweep(now)
-        for door in self._doors.values():
-            if door.resume_at and door.resume_at <= now and not self._stop_began:
+        if self.pausing:
+            for door in [door for door in self.pausing if door.resume_at <= now]:
                 door.open()
+
+    def _until_next(self) -> float:
+        if self._later or self._again:
+            return 0.0
+        return min(TICK, max(0.0, min(door.resume_at for door in self.pausing) - self.now))
 
     def _broken(self, member: Member) -> None:
         self.log.error.exception("a connection was ended by an error that is not its peer's")
@@ -157,7 +160,10 @@ class Driver:
         self.context.turn()
         self.context.status.connections = len(self.members)
         for member in list(self.members.values()):
-            member.sweep(now)
+            try:
+                member.sweep(now)
+            except Exception:  # noqa: BLE001 - the same wall as in `turn`
+                self._broken(member)
         if self.context.stopping:
             self._stop(now)
         else:
@@ -165,7 +171,7 @@ class Driver:
 
     def _open_again(self) -> None:
         """After the limit of connections was met: open the doors as soon as there is room, or make some."""
-        shut = [door for door in self._doors.values() if door.resume_at == float("inf")]
+        shut = [door for door in self._doors.values() if door.resume_at == FOR_GOOD]
         if shut and len(self.members) >= self._limit:
             self.close_idle(self._limit // 20 + 1)
         if len(self.members) < self._limit:
