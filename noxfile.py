@@ -87,7 +87,7 @@ def editable(session: nox.Session, *requirements: str) -> None:
     )
 
 
-def pytest(session: nox.Session, report: str, *arguments: str) -> None:
+def pytest(session: nox.Session, report: str, *arguments: str, under: tuple[str, ...] = ()) -> None:
     """Run pytest with a report that the closing line sums up, and a root for temporary files of its own.
 
     Sessions run side by side, and pytest clears old directories of a shared root. The path is short: the name
@@ -99,7 +99,7 @@ def pytest(session: nox.Session, report: str, *arguments: str) -> None:
     with tempfile.TemporaryDirectory(prefix="hostler-", ignore_cleanup_errors=True) as root:
         words = ("-q", f"--junitxml={file}", f"--basetemp={root}/pytest")
         inner = {"PYTEST_DEBUG_TEMPROOT": root}  # for the pytest that a test of the kit starts
-        session.run("python", "-m", "pytest", *words, *arguments, env=inner)
+        session.run("python", *under, "-m", "pytest", *words, *arguments, env=inner)
 
 
 # -- without running anything ----------------------------------------------------------------------------
@@ -153,6 +153,17 @@ def docs(session: nox.Session) -> None:
     """The settings reference is current, links lead somewhere, console blocks work."""
     editable(session, *group("test"))
     pytest(session, "docs", "tests/docs")
+
+
+@nox.session(python=MAIN)
+def coverage(session: nox.Session) -> None:
+    """The rooms that read and write HTTP are covered to the last branch by their own tests."""
+    editable(session, *group("test"))
+    data = f"--data-file={Path(session.create_tmp()).resolve() / 'coverage'}"
+    measured = ("-m", "coverage", "run", data, "--branch", "--source=hostler.http,hostler.http1")
+    where = ("packages/core/tests/http", "packages/core/tests/http1")
+    pytest(session, "coverage", *where, under=measured)
+    session.run("coverage", "report", data, "--show-missing", "--skip-covered", "--fail-under=100")
 
 
 # -- a package alone -------------------------------------------------------------------------------------
