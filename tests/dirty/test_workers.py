@@ -144,8 +144,8 @@ def test_a_client_that_leaves_interrupts_its_call(serve):
 
 
 def test_a_sync_worker_may_wait_longer_than_its_timeout(serve):
-    server = serve("sync", "--timeout", "2")
-    assert server.get("/nap?s=5") == '"rested"'
+    server = serve("sync", "--timeout", "4")
+    assert server.get("/nap?s=8") == '"rested"'
 
 
 def test_hup_reloads_the_pool(serve):

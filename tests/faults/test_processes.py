@@ -36,7 +36,7 @@ def test_f01_killed_worker(faulty: Any, keep: bool) -> None:
 
 def test_f02_hang_outside_the_interpreter(faulty: Any) -> None:
     """A worker that holds the interpreter's lock is killed; its sibling serves all the time."""
-    faulty.make(workers=2, timeout=2)
+    faulty.make(workers=2, timeout=5)
     faulty.write(
         "app.py",
         "def application(environ, start_response):\n"

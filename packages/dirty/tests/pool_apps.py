@@ -135,6 +135,7 @@ class Echo(DirtyApp):
     def rest(self):
         """Wait until cancelled, and tell it."""
         try:
+            note("resting")
             time.sleep(60)
         except DirtyCancelled as error:
             note(f"cancelled {type(error).__name__}")
@@ -229,7 +230,7 @@ class Batched(DirtyApp):
     @action(batch=4, max_wait=0.02)
     def slow(self, tag):
         note(f"run {sorted(tag)}")
-        time.sleep(0.3)
+        time.sleep(2 if "first" in tag else 0.3)
         return tag
 
     @action(batch=4)

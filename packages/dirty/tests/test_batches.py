@@ -44,14 +44,14 @@ def test_many_at_once(pool):
             assert result.error_type == "ValueError"
         else:
             assert result == n * n
-    assert max(sizes(pool)) == 8
+    assert max(sizes(pool)) in range(2, 9)
     assert sum(sizes(pool)) == 32
 
 
 def test_members_that_leave_or_expire(pool, client):
     async def main():
         quick = get_dirty_client(20)
-        first = asyncio.ensure_future(quick.execute_async(PATH, "slow", "a"))
+        first = asyncio.ensure_future(quick.execute_async(PATH, "slow", "first"))
         while not (await asyncio.to_thread(pool.slot))["running"]:
             await asyncio.sleep(0.005)
         leaver = asyncio.ensure_future(quick.execute_async(PATH, "slow", "leaver"))
@@ -64,7 +64,7 @@ def test_members_that_leave_or_expire(pool, client):
         return results
 
     first, leaver, late, stays = asyncio.run(main())
-    assert (first, stays) == ("a", "stays")
+    assert (first, stays) == ("first", "stays")
     assert isinstance(leaver, asyncio.CancelledError)
     assert isinstance(late, DirtyTimeoutError)
     assert not [line for line in pool.noted("run") if "late" in line or "leaver" in line]

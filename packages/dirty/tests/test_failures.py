@@ -72,7 +72,7 @@ def test_a_call_that_no_worker_began_is_tried_elsewhere(make_pool, client):
     os.kill(pid, signal.SIGSTOP)  # it takes the call into its socket, and never begins it
     work = Background()
     work.call("call", client.execute, ECHO, "info")
-    time.sleep(0.3)
+    time.sleep(2)  # no state tells that the call lies in the socket of the stopped worker
     os.kill(pid, signal.SIGKILL)
     info = work.join()["call"]
     assert info["attempt"] == 2
@@ -211,7 +211,8 @@ def test_cancelled_tasks_leave_no_trace(make_pool):
                 await asyncio.wait_for(client.execute_async(ECHO, "sleep", 0.002, None), 0.001 * (i % 4))
             assert await client.execute_async(ECHO, "echo", i) == i
         task = asyncio.ensure_future(client.execute_async(ECHO, "rest"))
-        await asyncio.sleep(0.3)
+        while not pool.noted("resting"):
+            await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -80,7 +80,7 @@ def test_request_that_waits_too_long_for_a_thread(server: Any) -> None:
 
 def test_stuck_request_is_shown_with_its_stack(server: Any) -> None:
     """Beyond `timeout` the log says where exactly that thread is."""
-    running = server(GATE, *WORKER, "--threads", "2", "--timeout", "1")
+    running = server(GATE, *WORKER, "--threads", "2", "--timeout", "3")
     directory = running.log_file.parent
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(running.get, "/held")

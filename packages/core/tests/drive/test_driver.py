@@ -220,7 +220,7 @@ def test_connections_beyond_the_limit_wait(serve: Any) -> None:
 
 def test_silent_and_slow_clients_are_let_go(serve: Any) -> None:
     """Each with its deadline."""
-    running = serve(hello, first_byte_timeout=0.5, header_timeout=0.5, keepalive=0.5, body_timeout=0.5)
+    running = serve(hello, first_byte_timeout=1.5, header_timeout=1.5, keepalive=1.5, body_timeout=1.5)
     with running.connect() as silent:
         assert everything(silent) == b""
     with running.connect() as begun:

@@ -147,7 +147,7 @@ def test_service_that_never_starts_ends_the_first_start(painted: Any) -> None:
 
 def test_hanging_service_is_replaced(painted: Any, wait_until: Callable[..., Any]) -> None:
     """It beats, so it is watched."""
-    painted.configure(paint_mode="hang", timeout=1).start()
+    painted.configure(paint_mode="hang", timeout=3).start()
     before = service_of(painted)["pid"]
     (painted.site / "hang").touch()
     painted.logged(f"service=paint pid={before} gave no sign of life in time")

@@ -37,7 +37,7 @@ def test_exit_codes_in_service_end_nothing(server: Any, code: int) -> None:
 def test_hanging_worker_is_aborted(server: Any) -> None:
     """Its stacks go to the log and the hook `worker_abort` runs; then another takes its place."""
     hook = "def worker_abort(worker): worker.log.error('aborted %s %s', worker.pid, worker.aborted)"
-    server.configure(hook, timeout=1).start()
+    server.configure(hook, timeout=3).start()
     (before,) = server.settled(1)
     with server.connect() as sock:
         sock.sendall(b"GET /sleep?600 HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -50,7 +50,7 @@ def test_hanging_worker_is_aborted(server: Any) -> None:
 
 def test_stopped_worker_is_killed(server: Any) -> None:
     """A process that cannot act on signals is killed in the end."""
-    server.configure(timeout=1).start()
+    server.configure(timeout=3).start()
     (before,) = server.settled(1)
     os.kill(before, signal.SIGSTOP)
     server.logged(f"pid={before} killed by SIGKILL")
