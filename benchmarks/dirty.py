@@ -22,7 +22,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-APP = '''
+APP = """
 import json, statistics, threading, time
 from urllib.parse import parse_qs
 {imports}
@@ -95,10 +95,16 @@ def app(environ, start_response):
         said = repr(error)
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(said).encode()]
-'''
+"""
 OURS = "from hostler_dirty import DirtyApp, get_dirty_client"
 THEIRS = "from gunicorn.dirty import get_dirty_client\nfrom gunicorn.dirty.app import DirtyApp"
-ROWS = [("100", "100 B"), ("10240", "10 KiB"), ("1048576", "1 MiB"), ("10485760", "10 MiB"), ("lists", "32x384 lists")]
+ROWS = [
+    ("100", "100 B"),
+    ("10240", "10 KiB"),
+    ("1048576", "1 MiB"),
+    ("10485760", "10 MiB"),
+    ("lists", "32x384 lists"),
+]
 
 
 class Site:
@@ -143,7 +149,9 @@ class Site:
         self._directory.cleanup()
 
 
-def measure(command: list[str], imports: str, seconds: float, rows: list[tuple[str, str]]) -> dict[str, object]:
+def measure(
+    command: list[str], imports: str, seconds: float, rows: list[tuple[str, str]]
+) -> dict[str, object]:
     """Every row of one server."""
     found: dict[str, object] = {}
     site = Site(command, imports, 1, 1)
@@ -160,7 +168,9 @@ def measure(command: list[str], imports: str, seconds: float, rows: list[tuple[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--gunicorn", metavar="PYTHON", help="an interpreter that has gunicorn")
     parser.add_argument("--array", action="store_true", help="the row of a numpy array too (ours only)")
@@ -173,8 +183,12 @@ def main() -> None:
     print(f"{'echo, median in us':28}{'hostler':>12}{'gunicorn':>12}{'ratio':>9}")
     for name, value in ours.items():
         other = theirs.get(name)
-        ratio = f"{value / other:9.3f}" if isinstance(value, float) and isinstance(other, float) and other else ""
-        cells = "".join(f"{cell:12.2f}" if isinstance(cell, float) else f"{cell or '-'!s:>12}" for cell in (value, other))
+        ratio = (
+            f"{value / other:9.3f}" if isinstance(value, float) and isinstance(other, float) and other else ""
+        )
+        cells = "".join(
+            f"{cell:12.2f}" if isinstance(cell, float) else f"{cell or '-'!s:>12}" for cell in (value, other)
+        )
         print(f"{name:28}{cells}{ratio}")
 
 
