@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, StreamingResponse
-
 from hostler_dirty import (
     DirtyNoWorkersAvailableError,
     DirtyQueueFullError,

@@ -138,7 +138,8 @@ def test_a_client_that_leaves_interrupts_its_call(serve):
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(b"GET /rest HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_for(lambda: server.ctl("status")["slots"][0]["running"], "the running call")
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # gone, not half closed
+        # Gone, not half closed.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     wait_for(lambda: server.get("/interrupted") == "1", "the interrupt")
     assert server.get("/echo?v=1") == '"1"'
 

@@ -18,7 +18,9 @@ APPS = ("models:Embedder", "models:Tasks", "models:Chat")
 def test_the_same_text_has_the_same_vector():
     with inline(*APPS):
         client = get_dirty_client()
-        first, second, other = (client.execute("models:Embedder", "embed", t) for t in ("a cat", "a cat", "a dog"))
+        first, second, other = (
+            client.execute("models:Embedder", "embed", t) for t in ("a cat", "a cat", "a dog")
+        )
     assert first == second != other
     assert sum(x * x for x in first) == pytest.approx(1.0)
 

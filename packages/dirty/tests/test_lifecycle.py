@@ -307,6 +307,7 @@ def test_an_idle_pool_costs_nothing(make_pool, client):
 
     pids = pool.pids()
     assert len(pids) == 2
+
     def quiet():
         before = ticks()
         time.sleep(3)

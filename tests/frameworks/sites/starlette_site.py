@@ -39,7 +39,9 @@ async def events(request):
 
 
 async def background(request):
-    return PlainTextResponse("later", background=BackgroundTask(lambda: (LEFT / "background").write_text("yes")))
+    return PlainTextResponse(
+        "later", background=BackgroundTask(lambda: (LEFT / "background").write_text("yes"))
+    )
 
 
 async def file(request):
