@@ -41,6 +41,44 @@ def test_skeleton(kind: str, tmp_path: Path) -> None:
     assert " passed" in done.stdout
 
 
+def through_the_server(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`server plugins new` with these words."""
+    command = [sys.executable, "-m", "hostler", "plugins", "new", *words]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_server_writes_the_same(kind: str, tmp_path: Path) -> None:
+    """`server plugins new KIND NAME` into the directory where one stands."""
+    (tmp_path / "here").mkdir()
+    done = through_the_server(tmp_path / "here", kind, "of-mine")
+    assert done.returncode == 0, done.stderr
+    for path in write_skeleton(kind, "of-mine", tmp_path):
+        relative = path.relative_to(tmp_path)
+        assert (tmp_path / "here" / relative).read_text() == path.read_text()
+        assert str(relative) in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("logger", "x"), "no skeleton for 'logger': worker, protocol, service"),
+        (("worker", "Upper"), "'Upper' is no plugin name"),
+        (("worker", "there"), "hostler-there exists already"),
+        (("worker", "x", "a-file"), "a-file"),
+    ],
+)
+def test_the_server_says_in_one_line_what_is_wrong(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    """Nothing is written, and no traceback shown."""
+    (tmp_path / "a-file").touch()
+    (tmp_path / "hostler-there").mkdir()
+    done = through_the_server(tmp_path, *words)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert told in line
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a-file", "hostler-there"]
+
+
 @pytest.mark.parametrize("name", ["Upper", "with space", "-a", "a-", "a--b", "../x", ""])
 def test_bad_names(name: str, tmp_path: Path) -> None:
     """A name that cannot be an import name."""

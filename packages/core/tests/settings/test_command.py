@@ -109,6 +109,21 @@ def test_errors_are_one_line(run: Run, arguments: tuple[str, ...], code: int, wo
     assert words in one_line(run(*arguments), code)
 
 
+def test_a_skeleton_without_the_testkit(tmp_path: Path) -> None:
+    """What to install, in one line; the kit is hidden from the command where it is installed."""
+    code = (
+        "import sys; sys.modules['hostler_testkit'] = None; from hostler._cli import main; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "plugins", "new", "worker", "of-mine"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "-m pip install hostler-testkit" in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_error_in_a_variable(run: Run) -> None:
     assert "WEB_CONCURRENCY=x: must be a whole number" in one_line(run("a:b", WEB_CONCURRENCY="x"), 1)
 

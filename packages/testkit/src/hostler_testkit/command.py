@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
             "--vectors", metavar="MODULE:NAME", help="for a protocol: name -> octets of a client"
         )
     new = commands.add_parser("new", help="write a distribution that passes the suite as written")
-    new.add_argument("kind", choices=KINDS)
+    new.add_argument("kind", help=f"one of {', '.join(KINDS)}")
     new.add_argument("name")
     new.add_argument("directory", nargs="?", default=".")
     given, more = parser.parse_known_args(arguments)
@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _new(given: Any) -> int:
     try:
         written = write_skeleton(given.kind, given.name, given.directory)
-    except (ValueError, FileExistsError) as error:
+    except (ValueError, OSError) as error:
         sys.stderr.write(f"hostler-testkit: {error}\n")
         return 1
     for path in written:
