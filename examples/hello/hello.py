@@ -47,7 +47,7 @@ def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         pid=os.getpid(),
         python=platform.python_version(),
         method=html.escape(environ["REQUEST_METHOD"]),
-        target=html.escape(environ.get("RAW_URI", environ["PATH_INFO"])),
+        target=html.escape(environ.get("RAW_URI") or environ["PATH_INFO"]),
         rows=rows,
     )
     start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
