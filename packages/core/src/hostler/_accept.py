@@ -9,11 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import ssl
 from typing import TYPE_CHECKING, Any
 
 from hostler._channel import Channel
-from hostler._poll import READ, WRITE
+from hostler._poll import READ
 from hostler.http import Transport
 
 if TYPE_CHECKING:
@@ -182,33 +181,28 @@ class Handshake:
         return bool(done)
 
     def _wrap(self) -> None:
+        from hostler._secure import SecureSocket  # noqa: PLC0415 - a worker without TLS does not pay for OpenSSL
+
         context = self._driver.context.tls(self._listener)
         assert context is not None
         self._wrapped = True
-        # Made before a library of greenlets replaced these classes, which work only together.
-        context.sslsocket_class = ssl.SSLSocket
-        self._socket = ssl.SSLContext.wrap_socket(
-            context, self._socket, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
-        )
+        self._socket = SecureSocket(context, self._socket)
 
     def _shake(self) -> None:
         sock = self._socket
         try:
-            sock.do_handshake()
-        except ssl.SSLWantReadError:
-            self._watch(READ)
-            return
-        except ssl.SSLWantWriteError:
-            self._watch(WRITE)
-            return
+            interest = sock.shake()
         except (OSError, ValueError) as error:
             self._driver.log.refused("tls_error", self._peer, str(error))
             self.close()
             return
+        if interest:
+            self._watch(interest)
+            return
         self.gone = True
         self._driver.forget(self)
         self._driver.poller.remove(self.descriptor)
-        self._driver.admit(sock, self._peer, self._listener, sock.selected_alpn_protocol() or "")
+        self._driver.admit(sock, self._peer, self._listener, sock.protocol())
 
     def _watch(self, interest: int) -> None:
         if interest != self._interest:
@@ -244,22 +238,5 @@ def make_channel(driver: Driver, sock: Any, peer: Any, listener: Listener, alpn:
     )
     channel = Channel(driver, sock, listener, transport, driver.context.connect(listener, transport))
     if listener.secure:
-        channel.extra = describe_tls(sock)
+        channel.extra = sock.describe()
     return channel
-
-
-def describe_tls(sock: Any) -> dict[str, Any]:
-    """What the handshake says, under the names that Apache's mod_ssl made common."""
-    extra: dict[str, Any] = {"HTTPS": "on"}
-    cipher = sock.cipher()
-    if cipher is not None:
-        extra["SSL_CIPHER"], extra["SSL_PROTOCOL"] = cipher[0], sock.version() or ""
-    certificate = sock.getpeercert(binary_form=True)
-    if certificate is None:
-        extra["SSL_CLIENT_VERIFY"] = "NONE"
-        return extra
-    extra["SSL_CLIENT_VERIFY"] = "SUCCESS"
-    extra["SSL_CLIENT_CERT"] = ssl.DER_cert_to_PEM_cert(certificate)
-    subject: Any = (sock.getpeercert() or {}).get("subject", ())
-    extra["SSL_CLIENT_S_DN"] = ",".join(f"{name}={value}" for rdn in subject for name, value in rdn)
-    return extra

@@ -11,7 +11,7 @@ import os
 import traceback
 from typing import TYPE_CHECKING
 
-from hostler import _app, _daemon, _privileges, _reexec, _signals, _systemd, _title
+from hostler import _app, _daemon, _privileges, _reexec, _shared_code, _signals, _systemd, _title
 from hostler._arbiter import Arbiter
 from hostler._child import prepare_environment
 from hostler._control import ControlServer
@@ -102,6 +102,7 @@ class _Boot:
             state.plan = self._plan(arbiter, log, hooks)
             undo.callback(arbiter.services.close)
             self._join(arbiter)
+            _shared_code.share(configuration)
             with self._control(arbiter):
                 _title.set_title(f"arbiter [{settings.proc_name or settings.default_proc_name}]")
                 code = arbiter.run()

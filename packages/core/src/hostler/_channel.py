@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -114,7 +113,7 @@ class Channel:
         """Take what has come and let the connection make events of it."""
         try:
             data = self.socket.recv(CHUNK)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except BlockingIOError:
             return
         except OSError:
             self.fail()

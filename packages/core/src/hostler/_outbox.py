@@ -6,13 +6,11 @@ Writes as far as the socket takes it and never waits. Knows no protocol and no p
 from __future__ import annotations
 
 import os
-import ssl
 from collections import deque
 from typing import Any
 
 JOINED = 32768
 """Below this many octets a few blocks are joined rather than given to sendmsg: one copy is cheaper."""
-WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class FileSegment:
@@ -53,7 +51,7 @@ class Outbox:
                     return
             else:
                 sent = self._send_several(out)
-        except WOULD_BLOCK:
+        except BlockingIOError:
             sent = 0
         self._queue(out, sent)
 
@@ -101,7 +99,7 @@ class Outbox:
                     done = pending.popleft()
                     if isinstance(done, FileSegment):
                         os.close(done.descriptor)
-        except WOULD_BLOCK:
+        except BlockingIOError:
             return
 
     def close(self) -> None:
