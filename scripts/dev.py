@@ -74,7 +74,7 @@ def packages() -> list[str]:
 def run(arguments: list[str]) -> int:
     """Serve the example application in the foreground."""
     make_environment()
-    install("./packages/core")
+    install("-e", "./packages/core")
     words = arguments or ["--bind", "127.0.0.1:8000", "--chdir", "examples/hello", "hello:app"]
     if not arguments:
         sys.stdout.write("The example page: http://127.0.0.1:8000/ (Ctrl-C ends it)\n")
