@@ -80,6 +80,9 @@ def run(scenario: Scenario, python: Path, options: argparse.Namespace) -> bool:
     """Measure one scenario, print its page and keep it if wanted; whether every server could be measured."""
     _, installed = environment.versions(python)
     names, notes = choose(scenario, installed, options.server)
+    if not names:
+        print(f"{scenario.name}: no server to measure", *notes, sep="\n", file=sys.stderr)
+        return True
     samples, failures = measure(scenario, python, names, options.rounds, options.seconds)
     how = f"Interleaved rounds: {options.rounds}, {options.seconds:g} s each; median (least-most)"
     lines = [*environment.conditions(python), *describe(scenario, names, installed, how)]

@@ -52,6 +52,7 @@ def table(scenario: Scenario, samples: Samples) -> list[str]:
             "aim",
             "requests/s",
             f"ratio to {ours}",
+            "busy",
             "errors",
         ]
     lines = [row(names), row(["---", *["--:"] * (len(names) - 1)])]
@@ -64,7 +65,8 @@ def table(scenario: Scenario, samples: Samples) -> list[str]:
             times(ratio(samples, name, ours, rate)),
         ]
         if not scenario.memory:
-            cells.append(str(sum(each.errors for each in found)))
+            busy = statistics.median(each.cost * each.rate for each in found) / 1e4
+            cells += [f"{busy:.0f} %", str(sum(each.errors for each in found))]
         lines.append(row(cells))
     return lines
 
