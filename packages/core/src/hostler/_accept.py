@@ -32,12 +32,12 @@ _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Door:
     """A listener in the poller of one worker."""
 
-    __slots__ = ("_driver", "_listener", "_open", "_spare", "resume_at")
+    __slots__ = ("_driver", "_listener", "_open", "_spare", "_yielded", "resume_at")
 
     def __init__(self, driver: Driver, listener: Listener) -> None:
         self._driver = driver
         self._listener = listener
-        self._open = False
+        self._open = self._yielded = False
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self.resume_at = 0.0
         """When a closed door opens again; 0 while it is open."""
@@ -74,11 +74,13 @@ class Door:
         for _ in range(BATCH):
             if driver.stopping_accepts():
                 return
-            if driver.has_more_than_its_share():
+            if not self._yielded and driver.has_more_than_its_share():
+                self._yielded = True  # once: the other may be held by a request
                 self.shut(driver.now + YIELD)
                 return
             if not self._accept():
-                return
+                break
+        self._yielded = False
 
     def empty(self) -> None:
         """Take everything that waits in the backlog: a graceful stop loses no connection that was made."""
