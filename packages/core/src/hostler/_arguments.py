@@ -189,7 +189,8 @@ def _check_flags(arguments: Sequence[str], names: Names, settings: dict[str, Nam
         if flag in known:
             continue
         text = flag[2:].replace("-", "_")
-        near = nearest(flag, known)
-        if near:
+        # Cut short, as argparse allows it: named, not taken, since a new setting could change what it means.
+        longer = sorted((each for each in known if each.startswith(flag)), key=len) if len(flag) > 4 else []
+        if near := nearest(flag, known) or "".join(longer[:1]):
             raise UsageError(f"{flag} is no setting; did you mean {near}?")
         raise UsageError(names.unknown(text, flag))

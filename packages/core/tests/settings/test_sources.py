@@ -351,6 +351,7 @@ def test_a_bad_value_names_its_source(configure: Any) -> None:
     [
         (("--wrokers", "3"), "--wrokers is no setting; did you mean --workers?"),
         (("--wrokers=3",), "--wrokers is no setting; did you mean --workers?"),
+        (("--work", "3"), "--work is no setting; did you mean --workers?"),
         (("--worker", "3"), "did you mean --workers?"),
         (("--no-such-thing", "3"), "--no-such-thing is no setting"),
         (("-x",), "-x"),
