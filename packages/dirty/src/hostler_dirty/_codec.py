@@ -18,7 +18,7 @@ import msgspec
 from hostler_dirty.errors import DirtyProtocolError, DirtySerializationError
 
 LARGE = 65536
-"""From this size on, bytes go beside the body (dirty.md's measurements: below it, the socket is as fast)."""
+"""From this size on, bytes go beside the body (as measured: below it, the socket is as fast)."""
 _SCANNED = 64
 """Containers with at most so many items are searched for large bytes, two levels deep."""
 

@@ -1,6 +1,6 @@
 """asyncio callers: one session per event loop, shared by all its tasks; one channel per running call.
 
-Raw sockets with `add_reader`: streams of asyncio cost several times as much (dirty.md's measurements).
+Raw sockets with `add_reader`: streams of asyncio cost several times as much (as measured).
 """
 
 from __future__ import annotations
