@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scenarios import CONNECTIONS, Scenario
-from servers import DidNotStart, Running
+from servers import ServerFailed, Running
 
 LOAD_CPU = "1"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -52,7 +52,7 @@ class Load:
 
 
 def sample(scenario: Scenario, server: Running, seconds: float) -> Sample:
-    """Check one answer, warm the server up, then measure. Raises `DidNotStart` when an answer is wrong."""
+    """Check one answer, warm the server up, then measure. Raises `ServerFailed` when an answer is wrong."""
     check(scenario, server)
     run_wrk(scenario, server.port, max(LEAST_SECONDS, min(1.0, seconds / 3)))
     if scenario.memory:
@@ -61,7 +61,7 @@ def sample(scenario: Scenario, server: Running, seconds: float) -> Sample:
     load = run_wrk(scenario, server.port, seconds)
     spent = cpu_seconds(server.pids()) - before
     if not load.requests:
-        raise DidNotStart(f"{server.server.name} answered no request under load: {server.tail()}")
+        raise ServerFailed(f"{server.server.name} answered no request under load: {server.tail()}")
     return Sample(spent / load.requests * 1e6, load.requests / load.seconds, load.errors)
 
 
@@ -70,11 +70,11 @@ def check(scenario: Scenario, server: Running) -> None:
     body = b"j" * scenario.sent if scenario.sent else None
     status, answer = server.request("POST" if body else "GET", "/", body)
     if status != 200 or len(answer) != scenario.size:
-        raise DidNotStart(f"{server.server.name} answered {status} with {len(answer)} octets")
+        raise ServerFailed(f"{server.server.name} answered {status} with {len(answer)} octets")
 
 
 def run_wrk(scenario: Scenario, port: int, seconds: float) -> Load:
-    """Load a server from one thread for some seconds; wrk takes whole ones, a part is cut by an interrupt."""
+    """Load a server from one thread for some seconds. Raises `ServerFailed` when wrk could not do it."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(scenario.lua + DONE)
         script.flush()
@@ -84,13 +84,13 @@ def run_wrk(scenario: Scenario, port: int, seconds: float) -> Load:
         output = finish(command, seconds)
     found = re.search(r"JSON(\{.*\})", output)
     if found is None:
-        raise RuntimeError(f"wrk printed no figures: {output.strip()[-300:]}")
+        raise ServerFailed(f"wrk printed no figures: {output.strip()[-300:]}")
     counted = json.loads(found[1])
     return Load(counted["requests"], counted["us"] / 1e6, counted["errors"])
 
 
 def finish(command: list[str], seconds: float) -> str:
-    """Output of a command that is interrupted after a time that is no whole number of seconds."""
+    """Output of wrk, which takes whole seconds: a time that is no whole number is cut by an interrupt."""
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -120,11 +120,11 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 def memory(scenario: Scenario, server: Running) -> Sample:
-    """PSS of a worker, the median of them, and of all processes. Raises `DidNotStart` when workers lack."""
+    """PSS of a worker, the median of them, and of all processes. Raises `ServerFailed` when workers lack."""
     found = {pid: pss_mib(pid) for pid in server.pids()}
     workers = [pss for pid, pss in found.items() if parent(pid) == server.pid]
     if len(workers) != scenario.workers:
-        raise DidNotStart(f"{server.server.name} has {len(workers)} workers: {server.tail()}")
+        raise ServerFailed(f"{server.server.name} has {len(workers)} workers: {server.tail()}")
     return Sample(statistics.median(workers), sum(found.values()), 0)
 
 

@@ -21,7 +21,7 @@ from types import FrameType
 import environment
 from measure import LEAST_SECONDS, Sample, sample
 from scenarios import SCENARIOS, Scenario
-from servers import SERVERS, DidNotStart, Running
+from servers import SERVERS, ServerFailed, Running
 from table import render
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -42,7 +42,7 @@ def measure(
             try:
                 with Running(SERVERS[name], python, scenario.app, scenario.workers, pinned) as running:
                     samples[name].append(sample(scenario, running, seconds))
-            except (DidNotStart, OSError) as error:
+            except (ServerFailed, OSError, subprocess.SubprocessError) as error:
                 failed[name] = f"{name} is left out: {error}"
     kept = {name: found for name, found in samples.items() if name not in failed}
     return kept, list(failed.values())

@@ -43,8 +43,8 @@ GUNICORN = "-m gunicorn --bind 127.0.0.1:{port} --workers {workers} {app}"
 GRANIAN = "-m granian --host 127.0.0.1 --port {port} --workers {workers} --http 1 --runtime-threads 1 --no-log {app}"
 
 
-class DidNotStart(Exception):
-    """A server ended or did not answer as expected; the message holds the end of its output."""
+class ServerFailed(Exception):
+    """A server did not start, ended, or did not answer as expected; the message says what and where."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Running:
                     return
             except (OSError, http.client.HTTPException):
                 time.sleep(0.02)
-        raise DidNotStart(f"{self.server.name} did not start: {self.tail()}")
+        raise ServerFailed(f"{self.server.name} did not start: {self.tail()}")
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Status and body of one request on a connection of its own."""
