@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scenarios import CONNECTIONS, Scenario
-from servers import ServerFailed, Running
+from servers import Running, ServerFailed
 
 LOAD_CPU = "1"
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -21,7 +21,7 @@ from types import FrameType
 import environment
 from measure import LEAST_SECONDS, Sample, sample
 from scenarios import SCENARIOS, Scenario
-from servers import SERVERS, ServerFailed, Running
+from servers import SERVERS, Running, ServerFailed
 from table import render
 
 RESULTS = Path(__file__).resolve().parent / "results"
