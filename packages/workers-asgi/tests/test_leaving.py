@@ -192,6 +192,27 @@ def test_a_client_that_closed_its_half_gets_its_answer(serve_app, raw):
     assert client.rest().endswith(b"\r\n\r\nanswered")
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 5])
+def test_a_client_that_closed_its_half_gets_every_answer(serve_app, raw, turns):
+    """The end of its octets is heard between an answer and the next request, too, however tasks begin."""
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"300000")]}
+        )
+        await send({"type": "http.response.body", "body": b"x" * 300000})
+
+    client = raw(serve_app(app))
+    client.say(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 4)
+    client.socket.shutdown(socket.SHUT_WR)
+    heard = client.rest()
+    assert heard.count(b"HTTP/1.1 200 OK") == 4
+    assert heard.count(b"x" * 300000) == 4
+
+
 def test_a_slow_reader_holds_its_application(serve_app, raw, eventually):
     sent = []
 

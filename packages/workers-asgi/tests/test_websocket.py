@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import struct
 
 import pytest
@@ -58,6 +59,27 @@ def frame(first, payload, *, mask=b"\x01\x02\x03\x04", length=None):
             bytes([128 | len(payload)]) if len(payload) < 126 else b"\xfe" + struct.pack("!H", len(payload))
         )
     return bytes([first]) + length + mask + bytes(o ^ mask[i % 4] for i, o in enumerate(payload))
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 5])
+def test_frames_and_the_end_before_the_opening_is_accepted(serve_app, raw, eventually, turns):
+    seen = []
+
+    @websocket
+    async def app(scope, receive, send):
+        await receive()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await send({"type": "websocket.accept"})
+        while not seen or seen[-1]["type"] != "websocket.disconnect":
+            seen.append(await receive())
+
+    client = raw(serve_app(app))
+    client.say(OPENING + frame(0x81, b"a") + frame(0x81, b"b"))
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.rest().startswith(b"HTTP/1.1 101 ")
+    eventually(lambda: seen and seen[-1]["type"] == "websocket.disconnect")
+    assert [message.get("text") for message in seen] == ["a", "b", None]
 
 
 def test_the_scope_and_the_first_event(serve_app):

@@ -466,6 +466,20 @@ def test_half_closed_client_is_answered_all_it_sent() -> None:
     assert connection.closing
 
 
+def test_half_closed_between_an_answer_and_the_next_request() -> None:
+    """The driver hears of the end before it asked for what was kept back: that comes first."""
+    connection = connect()
+    connection.receive(GET + GET + GET)
+    answer(connection, 1)
+    assert connection.held
+    assert told(connection.receive(b"")) == ["Request"]
+    assert not connection.closing
+    answer(connection, 2)
+    assert told(connection.resume()) == ["Request"]
+    assert b"Connection: close\r\n" in answer(connection, 3)
+    assert connection.closing
+
+
 @pytest.mark.parametrize("cut", [CHUNKED + b"5\r\nhel", post(5, body=b"hel"), post(5)])
 def test_half_closed_client_with_a_cut_body(cut: bytes) -> None:
     connection = connect()
@@ -763,6 +777,25 @@ def test_tunnel_bytes_keep_their_order() -> None:
     assert not connection.held
     (gone,) = connection.receive(b"")
     assert gone.stream == 1
+
+
+@pytest.mark.parametrize("early", [b"", b"a"])
+def test_tunnel_of_a_client_that_has_finished(early: bytes) -> None:
+    """It sent its upgrade, perhaps octets for the tunnel, and its end before it was let in."""
+    connection = connect()
+    connection.receive(UPGRADE + early)
+    assert connection.receive(b"") == ()
+    connection.tunnel(1, ())
+    assert connection.held
+    assert told(connection.resume()) == ["Data"] * len(early) + ["Gone"]
+    assert connection.closing
+
+
+def test_tunnel_bytes_that_wait_come_before_the_end() -> None:
+    connection = connect()
+    connection.receive(UPGRADE + b"a")
+    connection.tunnel(1, ())
+    assert told(connection.receive(b"")) == ["Data", "Gone"]
 
 
 def test_tunnel_only_where_asked_for() -> None:

@@ -36,7 +36,7 @@ _AFTER_BARE: Final = PEER[IDLE][On.BARE]
 _AFTER_REQUEST: Final = OWN[IDLE][On.REQUEST]
 _AFTER_START: Final = OWN[OWED][On.START]
 _NO_HEAD: Final = Head(method="", target=b"", path=b"", query=b"", http_version="", headers=())
-_NOTHING: Final[tuple[Event, ...]] = ()
+_NOTHING: Final[Sequence[Event]] = ()
 
 
 def open_connection(opening: Opening) -> Http1Connection:
@@ -96,15 +96,15 @@ class Http1Connection:
     def resume(self) -> Sequence[Event]:
         """Go on with what the client sent ahead."""
         self.held = False
+        events = _NOTHING
         if self._peer is TUNNEL:
             block = self._inbox.take()
-            return (Data(self._stream, block),) if block else _NOTHING
-        if self._peer is not HEAD:
-            return _NOTHING
-        try:
-            events = self._read_head()
-        except ProtocolError as error:
-            return self._refuse(error)
+            events = (Data(self._stream, block),) if block else _NOTHING
+        elif self._peer is HEAD:
+            try:
+                events = self._read_head()
+            except ProtocolError as error:
+                return self._refuse(error)
         return (*events, *self._finished()) if self._eof else events
 
     def expire(self) -> Sequence[Event]:
@@ -213,12 +213,12 @@ class Http1Connection:
         """The peer will send no more."""
         self._eof = True
         self.reading = False
-        if self._peer is DONE:
+        if self.held:
+            return self.resume()  # what was sent before the end comes before it
+        if self._peer is DONE and not self._inbox.kept:
             # A client may close its half once its request is complete: it still reads its answer.
-            if not self._inbox.kept:
-                self._outline &= ~KEEP
-            return _NOTHING
-        if self._peer is DEAF:
+            self._outline &= ~KEEP
+        if self._peer is DONE or self._peer is DEAF:
             return _NOTHING
         if self._peer is BODY and self._own is not DONE:
             return self._refuse(ProtocolError(400, "", "the peer closed before the end of the body"))
@@ -386,7 +386,7 @@ class Http1Connection:
         self._own = OWN[OWED][On.SWITCH]
         self.waiting = Waiting.NOTHING
         self.reading = not self._eof
-        self.held = bool(self._inbox.kept)
+        self.held = self._eof or bool(self._inbox.kept)
 
     def drain(self) -> None:
         """Let the answer in service be the last. An idle connection stays open for one more request (its driver
