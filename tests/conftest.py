@@ -5,13 +5,20 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections import Counter
 
 import pytest
 
-PACKAGES = {"chromium": "chromium", "curl": "curl", "nginx": "nginx-light", "wrk": "wrk"}
+PACKAGES = {
+    "chromium": "chromium",
+    "curl": "curl",
+    "nginx": "nginx-light",
+    "postgres": "postgresql",
+    "wrk": "wrk",
+}
 """Programs that `@pytest.mark.needs` may name, each with Debian's package for it."""
 LEFT_OUT = pytest.StashKey[Counter[str]]()
 
@@ -19,7 +26,8 @@ LEFT_OUT = pytest.StashKey[Counter[str]]()
 def installed(program: str) -> bool:
     """Whether it is on PATH, or where Debian puts servers."""
     others = ("chromium-browser", "google-chrome") if program == "chromium" else ()
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    databases = glob.glob("/usr/lib/postgresql/*/bin")
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *databases])
     return any(shutil.which(name, path=path) for name in (program, *others))
 
 

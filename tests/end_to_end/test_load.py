@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hostler_testkit import Server, until
+from hostler_testkit import until
 
 pytestmark = [pytest.mark.load, pytest.mark.needs("wrk")]
 
@@ -20,29 +17,8 @@ CONNECTIONS = 32
 SECONDS = 20
 
 
-def wrk(running: Server, during: Callable[[], None]) -> tuple[int, int, int]:
-    """Requests, socket errors and answers that are no success, with something going on meanwhile."""
-    tool = shutil.which("wrk")
-    assert tool, "wrk is needed: apt-get install wrk"
-    host, port = running.address
-    command = [tool, "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--timeout", "20s", f"http://{host}:{port}/"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
-            during()
-        told = process.stdout.read() if process.stdout else ""
-    requests = re.search(r"(\d+) requests in", told)
-    assert requests is not None, told
-    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", told)
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
-    return (
-        int(requests[1]),
-        sum(map(int, errors.groups())) if errors else 0,
-        int(refused[1]) if refused else 0,
-    )
-
-
 @pytest.mark.parametrize("hostler_worker", ["sync", "gthread", "gevent", "asgi"], indirect=True)
-def test_reloads_lose_nothing(server: Any) -> None:
+def test_reloads_lose_nothing(server: Any, wrk: Callable[..., Any]) -> None:
     """A HUP every two seconds, and not one failed request."""
     running = server(workers=2, keepalive_requests=1000)
     reloads = [0]
@@ -52,13 +28,13 @@ def test_reloads_lose_nothing(server: Any) -> None:
         running.send_signal(signal.SIGHUP)
         reloads[0] += 1
 
-    requests, errors, refused = wrk(running, reload)
+    load = wrk(running, seconds=SECONDS, connections=CONNECTIONS, during=reload)
     assert reloads[0] >= 5
-    assert requests > 100
-    assert (errors, refused) == (0, 0)
+    assert load.requests > 100
+    assert (load.errors, load.refused) == (0, 0)
 
 
-def test_killed_workers_lose_what_they_had(server: Any) -> None:
+def test_killed_workers_lose_what_they_had(server: Any, wrk: Callable[..., Any]) -> None:
     """A worker is killed every three seconds, with reloads between: at most its connections fail."""
     running = server(workers=2)
     kills = [0]
@@ -71,9 +47,9 @@ def test_killed_workers_lose_what_they_had(server: Any) -> None:
         time.sleep(1)
         running.send_signal(signal.SIGHUP)
 
-    requests, errors, refused = wrk(running, kill)
+    load = wrk(running, seconds=SECONDS, connections=CONNECTIONS, during=kill)
     assert kills[0] >= 3
-    assert requests > 100
-    assert refused == 0
-    assert errors <= kills[0] * CONNECTIONS
+    assert load.requests > 100
+    assert load.refused == 0
+    assert load.errors <= kills[0] * CONNECTIONS
     until(lambda: running.request().body == b"hello", "the server serves")

@@ -17,7 +17,7 @@ def prepare(settings: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", monkey.MonkeyPatchWarning)
         monkey.patch_all()
-    early = sorted({"requests", "urllib3", "django", "flask", "psycopg2"} & set(sys.modules))
+    early = sorted({"requests", "urllib3", "django", "flask", "psycopg", "psycopg2"} & set(sys.modules))
     if early:
         warnings.warn(
             f"imported before gevent could make the standard library cooperative: {', '.join(early)}; "
