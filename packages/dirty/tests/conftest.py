@@ -31,7 +31,7 @@ def make_pool(request):
 
 @pytest.fixture
 def client():
-    return get_dirty_client(20)
+    return get_dirty_client(60)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,13 @@ def note(text: str) -> None:
             file.write(text + "\n")
 
 
+def gate(name: str) -> None:
+    """Wait until the test opens it, a minute at most."""
+    path, until = Path(f"{os.environ['DIRTY_NOTES']}.{name}"), time.monotonic() + 60
+    while not path.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+
+
 class Echo(DirtyApp):
     """Everything that a well-behaved call can do."""
 
@@ -52,6 +59,13 @@ class Echo(DirtyApp):
 
     def sleep(self, seconds, tag=None):
         time.sleep(seconds)
+        if tag is not None:
+            note(f"slept {tag}")
+        return tag
+
+    def hold(self, name, tag=None):
+        """Run until the test opens the gate."""
+        gate(name)
         if tag is not None:
             note(f"slept {tag}")
         return tag
@@ -230,7 +244,10 @@ class Batched(DirtyApp):
     @action(batch=4, max_wait=0.02)
     def slow(self, tag):
         note(f"run {sorted(tag)}")
-        time.sleep(2 if "first" in tag else 0.3)
+        if "first" in tag:
+            gate("first")
+        else:
+            time.sleep(0.3)
         return tag
 
     @action(batch=4)
@@ -307,12 +324,12 @@ class FailingInit(DirtyApp):
 
 
 class SlowInit(DirtyApp):
-    """Takes its time."""
+    """Takes its time: until the test opens the gate."""
 
-    init_timeout = 20.0
+    init_timeout = 60.0
 
     def init(self):
-        time.sleep(float(os.environ.get("DIRTY_SLOW", "1")))
+        gate("init")
 
     def ok(self):
         return "ok"

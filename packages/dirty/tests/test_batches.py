@@ -59,6 +59,8 @@ def test_members_that_leave_or_expire(pool, client):
         stays = asyncio.ensure_future(quick.execute_async(PATH, "slow", "stays"))
         await asyncio.sleep(0.05)
         leaver.cancel()
+        await asyncio.wait([leaver, late])
+        pool.open("first")
         results = await asyncio.gather(first, leaver, late, stays, return_exceptions=True)
         await close_dirty_client_async()
         return results

@@ -23,6 +23,7 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+@pytest.mark.load
 def test_an_arbiter_without_descriptors_recovers(make_pool, client):
     pool = make_pool("Echo", nofile=64)
     assert client.execute(ECHO, "echo", 1) == 1
@@ -39,6 +40,7 @@ def test_an_arbiter_without_descriptors_recovers(make_pool, client):
     assert client.execute(ECHO, "echo", 4) == 4
 
 
+@pytest.mark.load
 def test_nothing_leaks(make_pool, client):
     pool = make_pool("Echo", workers=2)
 

@@ -66,6 +66,7 @@ def test_leaving_a_stream_closes_the_generator(pool, client):
     assert client.execute(ECHO, "echo", 1) == 1
 
 
+@pytest.mark.load
 def test_a_generator_that_sleeps_is_interrupted_when_its_reader_leaves(pool, client):
     with client.stream(ECHO, "count_to", 3, 30.0):
         stream = client.stream(ECHO, "count_to", 3, 30.0)
@@ -73,7 +74,7 @@ def test_a_generator_that_sleeps_is_interrupted_when_its_reader_leaves(pool, cli
 
         threading.Timer(0.3, stream.close).start()
     with pytest.raises(DirtyTimeoutError):
-        list(client.options(timeout=0.4).stream(ECHO, "count_to", 3, 30.0))
+        list(client.options(timeout=2).stream(ECHO, "count_to", 3, 30.0))
     wait_for(lambda: pool.noted("stream closed"), "the generator's end")
     assert client.execute(ECHO, "echo", 1) == 1
 
@@ -82,7 +83,7 @@ def test_a_worker_that_dies_in_a_stream(pool, client):
     import os
     import signal
 
-    stream = client.stream(ECHO, "count_to", 1000, 0.01)
+    stream = client.stream(ECHO, "count_to", 10**6, 0.01)
     assert next(stream) == 0
     os.kill(pool.slot()["pid"], signal.SIGKILL)
     with pytest.raises(DirtyWorkerError):
@@ -133,6 +134,7 @@ def test_async_streams(pool):
     wait_for(lambda: pool.noted("stream closed"), "the generator's end")
 
 
+@pytest.mark.load
 def test_a_slow_reader_stalls_only_its_own_worker(make_pool, client):
     pool = make_pool("Echo", workers=2, stream_stall_timeout=1.0)
     stalled = client.stream(ECHO, "chunks", 100_000, 50_000)

@@ -23,6 +23,7 @@ from pool_harness import Pool, wait_for
 from pool_helpers import Background, alive
 
 ECHO = "pool_apps:Echo"
+pytestmark = pytest.mark.load
 
 
 def run(work):
@@ -40,7 +41,7 @@ def test_w01_a_cancelled_call_never_answers_the_next_one(make_pool):
 
     async def work(client):
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(client.execute_async(ECHO, "sleep", 0.5, "first"), 0.1)
+            await asyncio.wait_for(client.execute_async(ECHO, "sleep", 60, "first"), 0.1)
         return [await client.execute_async(ECHO, "echo", i) for i in range(20)]
 
     assert run(work) == list(range(20))
@@ -79,7 +80,7 @@ def test_w04_the_queue_of_a_killed_worker_is_served(make_pool, client):
 
 
 def test_w05_a_hung_call_does_not_disable_its_worker(make_pool, client):
-    make_pool("Echo", timeout=0.5)
+    make_pool("Echo", timeout=2.0)
     pid = client.execute(ECHO, "pid")
     with pytest.raises(DirtyTimeoutError):
         get_dirty_client().execute(ECHO, "sleep", 60)
@@ -98,24 +99,30 @@ def test_w07_threads_of_a_worker_run_side_by_side(make_pool, client):
     pool = make_pool("Echo", threads=4)
     work = Background()
     for i in range(4):
-        work.call(i, client.execute, ECHO, "sleep", 1.0, i)
+        work.call(i, client.execute, ECHO, "hold", "end", i)
     wait_for(lambda: pool.slot()["running"] == 4, "four calls at once")
+    pool.open("end")
     assert work.join() == {i: i for i in range(4)}
 
 
 def test_w08_quick_calls_do_not_wait_behind_a_busy_worker(make_pool, client):
     pool = make_pool("Echo", workers=2)
     work = Background()
-    work.call("long", client.execute, ECHO, "sleep", 5, "long")
+    work.call("long", client.execute, ECHO, "hold", "end", "long")
     wait_for(lambda: any(s["running"] for s in pool.status()["slots"]), "the long call")
     assert [client.execute(ECHO, "echo", i) for i in range(4)] == [0, 1, 2, 3]
     assert "long" not in work.results  # all of them came back while it ran
+    pool.open("end")
     work.join()
 
 
 def test_w09_a_worker_gets_calls_when_it_is_ready(make_pool, client):
-    make_pool("SlowInit", boot="background", environment={"DIRTY_SLOW": "2"})
-    assert client.options(no_worker_wait=20).execute("pool_apps:SlowInit", "ok") == "ok"
+    pool = make_pool("SlowInit", boot="background")
+    work = Background()
+    work.call("early", client.options(no_worker_wait=60).execute, "pool_apps:SlowInit", "ok")
+    wait_for(lambda: pool.status()["apps"]["pool_apps:SlowInit"]["queued"] == 1, "the early call")
+    pool.open("init")
+    assert work.join() == {"early": "ok"}
 
 
 def test_w10_a_failing_init_does_not_spin(make_pool, client, tmp_path):
@@ -181,7 +188,7 @@ def test_w15_a_caller_that_leaves_stops_its_action(make_pool):
 
     async def work(client):
         task = asyncio.ensure_future(client.execute_async(ECHO, "rest"))
-        while not (await asyncio.to_thread(pool.slot))["running"]:
+        while not pool.noted("resting"):
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -224,13 +231,14 @@ def test_w18_blocking_a_loop_is_told(make_pool, client):
 def test_w19_back_pressure_priorities_batches_and_metrics_exist(make_pool, client):
     pool = make_pool("Queued", "Batched")
     work = Background()
-    work.call("running", client.execute, "pool_apps:Queued", "sleep", 2)
+    work.call("running", client.execute, "pool_apps:Queued", "hold", "end")
     wait_for(lambda: pool.slot()["running"], "a running call")
     for i in range(2):
         work.call(i, client.options(priority=i).execute, "pool_apps:Queued", "echo", i)
     wait_for(lambda: pool.status()["apps"]["pool_apps:Queued"]["queued"] == 2, "a full queue")
     with pytest.raises(DirtyQueueFullError):
         client.execute("pool_apps:Queued", "echo", 2)
+    pool.open("end")
     work.join()
     for i in range(16):
         work.call(f"b{i}", client.execute, "pool_apps:Batched", "square", i)
@@ -242,11 +250,17 @@ def test_w19_back_pressure_priorities_batches_and_metrics_exist(make_pool, clien
 def test_w20_a_caller_that_waits_keeps_its_own_process_alive(make_pool, client):
     from hostler_dirty._place import HERE
 
-    make_pool("Echo")
+    pool = make_pool("Echo")
     beats: list[float] = []
-    HERE.keep_alive = lambda: beats.append(time.monotonic())
+
+    def beat():
+        beats.append(time.monotonic())
+        if len(beats) == 2:
+            pool.open("end")
+
+    HERE.keep_alive = beat
     try:
-        client.execute(ECHO, "sleep", 3.2)
+        client.execute(ECHO, "hold", "end")
     finally:
         HERE.keep_alive = None
     assert len(beats) >= 2
