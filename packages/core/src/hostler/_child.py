@@ -20,7 +20,7 @@ from hostler import _app, _death, _privileges, _signals, _title
 from hostler._named import named
 from hostler._service_context import Service
 from hostler._worker_context import ChildContext, Context
-from hostler.errors import AppError, BootError
+from hostler.errors import AppError, BootError, HostlerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -136,6 +136,10 @@ def _service(birth: Birth) -> int:
         if not handlers.leaving and not (context is not None and context.stopping):
             raise
     except Exception as error:  # noqa: BLE001 - the wall around a child's main
+        if isinstance(error, HostlerError) and not (context is not None and context.booted):
+            # Meant for the user: its line is enough, and trying again changes nothing.
+            birth.page.say(birth.child.slot, str(error))
+            return AppError.exit_code if isinstance(error, AppError) else BootError.exit_code
         birth.page.say(birth.child.slot, f"{type(error).__name__}: {error}")
         birth.plan.log.error.exception("%s failed", birth.child)
         return 1

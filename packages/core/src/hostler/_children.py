@@ -46,6 +46,8 @@ class Child:
     """When the next stage is due."""
     reason: str = ""
     """Why it was stopped or is to be replaced, for the log."""
+    refusal: tuple[int, str] = (0, "")
+    """Once it ended before it was ready, with a reason for its user: the exit code and the reason."""
 
     def __str__(self) -> str:
         if self.kind == SERVICE:

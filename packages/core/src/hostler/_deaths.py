@@ -59,7 +59,9 @@ class Deaths:
         code = os.waitstatus_to_exitcode(status)
         how = f"killed by {_signals.name(-code)}" if code < 0 else f"exited with code {code}"
         active, said = state.page.active[child.slot], state.page.said(child.slot)
-        detail = f" ({said})" if said and code in BOOT_CODES and not child.ready else ""
+        if code in BOOT_CODES and not child.ready:
+            child.refusal = (code, said)
+        detail = f" ({said})" if child.refusal[1] else ""
         if child.stopping and code == 0:
             state.log.info("%s ended", child)
         else:

@@ -104,6 +104,10 @@ class Services:
         """A child ended."""
         if child.kind != "service" or child.stopping or self._state.stopping:
             return
+        code, reason = child.refusal
+        if reason and not self._state.ready:
+            self._give_up(code, f"the service {child.name} could not start: {reason}")
+            return
         now = time.monotonic()
         backoff = self._backoffs.setdefault(child.name, Backoff())
         delay = backoff.failed(now, now - child.ready_at if child.ready else 0.0)

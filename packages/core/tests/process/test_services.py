@@ -12,6 +12,7 @@ import pytest
 MODULE = """
 import os, select, socket, time
 from dataclasses import dataclass
+from hostler.errors import BootError
 from hostler.plugin import Bound, ServiceType
 from hostler.settings import seconds, setting, text
 
@@ -46,6 +47,8 @@ def serve(ctx, settings):
     note("serve", os.getpid(), settings.colour, *(os.fstat(ctx.bound.descriptors[n]).st_ino for n in ("open", "shut")))
     if settings.mode == "crash":
         raise RuntimeError("as asked")
+    if settings.mode == "refuse":
+        raise BootError("no colour to paint with")
     if settings.mode == "slow":
         time.sleep(0.5)
     note("ready")
@@ -143,6 +146,21 @@ def test_service_that_never_starts_ends_the_first_start(painted: Any) -> None:
     assert painted.wait() == 3
     assert "the service paint" in painted.log().strip().splitlines()[-1]
     assert "gen=1" not in painted.log(), "a worker was started"
+
+
+def test_service_that_refuses_ends_the_first_start_at_once(
+    painted: Any, is_alive: Callable[[int], bool]
+) -> None:
+    """What its user has to mend is told in one line, once."""
+    painted.configure(paint_mode="refuse").launch()
+    assert painted.wait() == 3
+    log = painted.log()
+    assert "the service paint could not start: no colour to paint with" in log.strip().splitlines()[-1]
+    assert "Traceback" not in log
+    assert "starts again" not in log
+    lives = [words for words in painted.notes() if words[0] == "serve"]
+    assert len(lives) == 1
+    assert not is_alive(int(lives[0][1]))
 
 
 def test_hanging_service_is_replaced(painted: Any, wait_until: Callable[..., Any]) -> None:
