@@ -57,7 +57,7 @@ class PacketSource:
         entry = self.known.get(packet)
         if entry is None:
             head = head_of(self._decoder.variables(packet), self._fields, self._limits)
-            entry = (head, outline_of(head, self._kept) | GATEWAY)
+            entry = (head, outline_of(head.method, head.http_version, self._kept) | GATEWAY)
             if len(packet) <= _KEPT_SIZE:
                 keep(self.known, packet, entry, _KEPT)
         return entry

@@ -17,12 +17,12 @@ from hostler.http._head import Address
 from hostler.http._policy import Policy
 from hostler.http._trust import TrustList
 
-_KEEP: Final = 0
-_DROP: Final = 1
-_REFUSE: Final = 2
-_NOTE: Final = 3
+KEEP: Final = 0
+DROP: Final = 1
+REFUSE: Final = 2
+NOTE: Final = 3
 """Keep it, and remember its value by name: framing, policy or the protocol will ask."""
-_TAKE: Final = 4
+TAKE: Final = 4
 """Remember its value, and do not show it as a field."""
 
 _NOTED: Final = frozenset(
@@ -130,59 +130,65 @@ class FieldPolicy:
             name = field[0]
             rule = rules.get(name)
             if rule is None:
-                rule = self._learn(name)
-            if rule == _KEEP:
+                rule = self.rule(name)
+            if rule == KEEP:
                 headers.append(field)
-            elif rule >= _NOTE:
+            elif rule >= NOTE:
                 if name in noted:
-                    if name in _SINGLE or rule == _TAKE:
+                    if name in _SINGLE or rule == TAKE:
                         _refuse(f"more than one {name.decode('latin-1')} field")
                     noted[name] += b"," + field[1]
                 else:
                     noted[name] = field[1]
-                if rule == _NOTE:
+                if rule == NOTE:
                     headers.append(field)
-            elif rule == _REFUSE:
+            elif rule == REFUSE:
                 _refuse("a field name with characters other than letters, digits and '-'")
-        applied = Fields(tuple(headers), noted)
+        return self.conclude(tuple(headers), noted)
+
+    def conclude(self, headers: tuple[tuple[bytes, bytes], ...], noted: dict[bytes, bytes]) -> Fields:
+        """The fields that are left, and the values noted of them, with what a trusted peer says. Raises as `apply`."""
+        fields = Fields(headers, noted)
         if self.trusted:
-            self._believe(applied)
-        return applied
+            self._believe(fields)
+        return fields
 
     def apply_trailers(self, fields: Iterable[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
         """Apply the policy to trailer fields: none of them may change what the header said."""
         kept = []
         for field in fields:
             name = field[0]
-            rule = self._rules.get(name)
-            if rule is None:
-                rule = self._learn(name)
-            if rule == _REFUSE:
+            rule = self.rule(name)
+            if rule == REFUSE:
                 raise ProtocolError(400, "bad_trailer", "a trailer name with odd characters")
-            if rule != _DROP and rule != _TAKE and name not in _NOT_IN_TRAILERS and not self._forwards(name):
+            if rule != DROP and rule != TAKE and name not in _NOT_IN_TRAILERS and not self._forwards(name):
                 kept.append(field)
         return tuple(kept)
 
-    def _learn(self, name: bytes) -> int:
-        rule = self._rule(name)
-        if len(self._rules) < _NAMES_KEPT:
+    def rule(self, name: bytes) -> int:
+        """What becomes of fields of this name: KEEP, DROP, REFUSE, NOTE or TAKE."""
+        rule = self._rules.get(name)
+        if rule is None:
+            rule = self._rule(name)
+            if len(self._rules) >= _NAMES_KEPT:
+                self._rules.clear()
             self._rules[name] = rule
         return rule
 
     def _rule(self, name: bytes) -> int:
         if name in _NEVER:
-            return _DROP
+            return DROP
         if self.trusted and name in self._policy.forwarder_headers:
-            return _TAKE if name in (b"script_name", b"path_info") else _KEEP
+            return TAKE if name in (b"script_name", b"path_info") else KEEP
         if plain_name(name) is None:
             if self._policy.header_map == "dangerous" and token(name) is not None:
-                return _KEEP
-            return _REFUSE if self._policy.header_map == "refuse" else _DROP
+                return KEEP
+            return REFUSE if self._policy.header_map == "refuse" else DROP
         if self._forwards(name):
             if self.trusted:
-                return _NOTE
-            return _DROP if self._policy.strip_forwarded else _KEEP
-        return _NOTE if name in _NOTED else _KEEP
+                return NOTE
+            return DROP if self._policy.strip_forwarded else KEEP
+        return NOTE if name in _NOTED else KEEP
 
     def _forwards(self, name: bytes) -> bool:
         return name.startswith(b"x-forwarded-") or name in _FORWARDED or name in self._schemes

@@ -18,34 +18,37 @@ _FRAMINGS_KEPT: Final = 8
 
 
 class Framing:
-    """What method, version and fields say together. `keep`: the client wants the connection to go on."""
+    """What method, version and fields say together. `outline`: that of the answers."""
 
-    __slots__ = ("chunked", "expects", "keep", "length", "trailers_welcome", "upgrade")
+    __slots__ = ("chunked", "expects", "length", "outline", "trailers_welcome", "upgrade")
 
     def __init__(self, line: RequestLine, noted: dict[bytes, bytes], limits: Limits) -> None:
         self.length, self.chunked = _body(line, noted, limits)
-        self.expects = _expects(line, noted, self.length)
+        self.expects = b"expect" in noted and _expects(line, noted[b"expect"], self.length)
         self.upgrade = b""
-        self.keep = line.version == "1.1"
-        if b"connection" in noted:
-            options = tokens_of(noted[b"connection"])
-            self.keep = b"close" not in options and (self.keep or b"keep-alive" in options)
+        keep = line.version == "1.1"
+        connection = noted.get(b"connection")
+        if connection == b"keep-alive":
+            keep = True  # by far the most frequent: not worth a list
+        elif connection is not None:
+            options = tokens_of(connection)
+            keep = b"close" not in options and (keep or b"keep-alive" in options)
             if _asks_for_websocket(line, noted, options):
                 if self.length != 0:
                     raise bad("a body on a request to upgrade")
                 self.upgrade = b"websocket"
         self.trailers_welcome = b"te" in noted and b"trailers" in tokens_of(noted[b"te"])
+        self.outline = outline_of(line.method, line.version, keep)
 
 
 def make_head(line: RequestLine, fields: Fields, limits: Limits, scheme: str) -> Entry:
     """The head with the outline of its answers. Raises `ProtocolError`."""
-    key = line.method + line.version
-    framing = fields.framings.get(key)
+    framing = fields.framings.get(line.kind)
     if framing is None or line.authority is not None:
         _check_host(line, fields)
         framing = Framing(line, fields.noted, limits)
         if len(fields.framings) < _FRAMINGS_KEPT:
-            fields.framings[key] = framing
+            fields.framings[line.kind] = framing
     headers = fields.headers
     if line.authority is not None and b"host" not in fields.noted:
         headers = ((b"host", line.authority), *headers)
@@ -65,7 +68,7 @@ def make_head(line: RequestLine, fields: Fields, limits: Limits, scheme: str) ->
         upgrade=framing.upgrade,
         trailers_welcome=framing.trailers_welcome,
     )
-    return head, outline_of(head, framing.keep)
+    return head, framing.outline
 
 
 def _asks_for_websocket(line: RequestLine, noted: dict[bytes, bytes], options: list[bytes]) -> bool:
@@ -110,9 +113,8 @@ def _body(line: RequestLine, noted: dict[bytes, bytes], limits: Limits) -> tuple
     return length, False
 
 
-def _expects(line: RequestLine, noted: dict[bytes, bytes], length: int | None) -> bool:
-    expectation = noted.get(b"expect")
-    if expectation is None or line.version == "1.0":
+def _expects(line: RequestLine, expectation: bytes, length: int | None) -> bool:
+    if line.version == "1.0":
         return False
     if tokens_of(expectation) != [b"100-continue"]:
         raise ProtocolError(417, "bad_request", "an expectation other than 100-continue")

@@ -17,7 +17,8 @@ from hostler.http._fields import FieldPolicy, Fields
 from hostler.http._trust import TrustList
 from hostler.http1._body import Body, ChunkedBody, LengthBody
 from hostler.http1._framing import make_head
-from hostler.http1._lines import LineParser, bad
+from hostler.http1._lines import LineParser, RequestLine, bad
+from hostler.http1._plain import PlainHeads
 from hostler.http1._render import Entry
 from hostler.http1._scan import LineScan
 
@@ -38,10 +39,22 @@ def keep(kept: dict[bytes, _Kept], key: bytes, value: _Kept, limit: int) -> None
 class HeadReader:
     """Reads heads for all connections of one listener whose transports are alike (trusted or not, secure or not)."""
 
-    __slots__ = ("_fields", "_folding", "_limits", "_scheme", "_sections", "known", "lines", "total")
+    __slots__ = (
+        "_fields",
+        "_folding",
+        "_limits",
+        "_plain",
+        "_scheme",
+        "_sections",
+        "_seen",
+        "known",
+        "lines",
+        "total",
+    )
 
     KEPT = 256
     KEPT_SIZE = 4096
+    SEEN = 4096
     late = ProtocolError(408, "header_timeout", "the head was not complete in time")
 
     def __init__(self, limits: Limits, policy: Policy, fields: FieldPolicy, secure: bool) -> None:
@@ -54,27 +67,37 @@ class HeadReader:
         self.known: dict[bytes, Entry] = {}
         """Exact bytes of a head -> the head and the outline of its answers."""
         self._sections: dict[bytes, Fields] = {}
+        self._seen: set[int] = set()
+        """Hashes of sections that came before; one that comes again is worth keeping."""
+        unusual = policy.permit_obsolete_folding or policy.strip_header_spaces
+        self._plain = None if unusual else PlainHeads(limits, fields)
 
     def glance(self, data: bytes) -> tuple[Entry | None, bytes]:
         """The head that these bytes begin with, and what follows it; None when that takes a closer look.
 
-        Raises `ProtocolError`. Most clients send the same fields with every request and nothing else with
-        them: then there is neither a search for the end nor a field to read.
+        Raises `ProtocolError`. Most clients send nothing after a head before its answer: then there is no
+        search for the end, and no field to read when the same fields came before.
         """
         cut = data.find(b"\r\n")
         if cut <= 0:
             return None, data
         section = data[cut:]
-        fields = self._sections.get(section)
-        if fields is not None and len(data) <= self.total:
-            return self._compose(data, data[:cut], fields), b""
+        if len(data) <= self.total:
+            fields = self._sections.get(section)
+            if fields is not None:
+                return self._compose(data, data[:cut], fields), b""
+            if self._plain is not None and section[-4:] == b"\r\n\r\n":
+                line = self.lines.request_line(data[:cut])
+                fields = self._plain.read(data, section)
+                if fields is not None:
+                    return self._make(line, section, fields), b""
         end = section.find(b"\r\n\r\n") + 4
         if end < 4 or cut + end > self.total:
             return None, data
         rest = section[end:]
-        if not rest:
-            return self._read(data, data[:cut], section), b""
-        return self.read(data[: cut + end]), rest
+        if rest:
+            return self.read(data[: cut + end]), rest
+        return self._make(self.lines.request_line(data[:cut]), section, self._read(section)), b""
 
     def read(self, block: bytes) -> Entry:
         """Read a head that ends in its empty line. Raises `ProtocolError`."""
@@ -86,7 +109,10 @@ class HeadReader:
         fields = self._sections.get(section)
         if fields is not None:
             return self._compose(block, line, fields)
-        return self._read(block, line, section)
+        request_line = self.lines.request_line(line)
+        if self._plain is not None:
+            fields = self._plain.read(block, section)
+        return self._make(request_line, section, self._read(section) if fields is None else fields)
 
     def _compose(self, block: bytes, line: bytes, fields: Fields) -> Entry:
         """A head of known fields. What has come before, line and fields, is kept as a whole."""
@@ -96,17 +122,24 @@ class HeadReader:
             keep(self.known, block, entry, self.KEPT)
         return entry
 
-    def _read(self, block: bytes, line: bytes, section: bytes) -> Entry:
-        """A head whose fields did not come before in this composition; kept if each of them did."""
-        request_line = self.lines.request_line(line)
+    def _read(self, section: bytes) -> Fields:
+        """The fields line by line, with a verdict on what is wrong with them."""
         lines = section[2:-4].split(b"\r\n") if len(section) > 4 else []
         if self._folding:
             lines = self._unfold(lines)
-        before = self.lines.learned
-        fields = self._fields.apply(self.lines.fields(lines))
-        if self.lines.learned == before and len(section) <= self.KEPT_SIZE:
-            keep(self._sections, section, fields, self.KEPT)
-        return make_head(request_line, fields, self._limits, self._scheme)
+        return self._fields.apply(self.lines.fields(lines))
+
+    def _make(self, line: RequestLine, section: bytes, fields: Fields) -> Entry:
+        """A head of fields just read, which are kept if they came before in this composition."""
+        if len(section) <= self.KEPT_SIZE:
+            key = hash(section)
+            if key in self._seen:
+                keep(self._sections, section, fields, self.KEPT)
+            else:
+                if len(self._seen) >= self.SEEN:
+                    self._seen.clear()
+                self._seen.add(key)
+        return make_head(line, fields, self._limits, self._scheme)
 
     def begin(self) -> PiecedHead:
         """A head that comes in pieces."""

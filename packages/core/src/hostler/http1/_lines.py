@@ -25,14 +25,18 @@ def bad(reason: str) -> ProtocolError:
 
 
 class RequestLine:
-    """A request line in its parts. `authority` is that of an absolute-form target, else None."""
+    """A request line in its parts. `authority` is that of an absolute-form target, else None.
 
-    __slots__ = ("authority", "method", "path", "query", "target", "version")
+    `kind` is method and version as one word.
+    """
+
+    __slots__ = ("authority", "kind", "method", "path", "query", "target", "version")
 
     def __init__(
         self, method: str, target: bytes, version: str, path: bytes, query: bytes, authority: bytes | None
     ) -> None:
         self.method = method
+        self.kind = method + version
         self.target = target
         self.version = version
         self.path = path
@@ -46,16 +50,17 @@ class LineParser:
     __slots__ = (
         "_fields",
         "_limits",
+        "_methods",
         "_names",
         "_policy",
         "field_limit",
-        "learned",
         "line_limit",
         "requests",
     )
 
     KEPT = 2048
     KEPT_SIZE = 512
+    METHODS = 64
 
     def __init__(self, limits: Limits, policy: Policy) -> None:
         self._limits = limits
@@ -63,10 +68,9 @@ class LineParser:
         self.line_limit = limits.request_line or sys.maxsize
         self.field_limit = limits.field or sys.maxsize
         self._fields: dict[bytes, Pair] = {}
-        self.learned = 0
-        """Field lines that were parsed, since they had not come before."""
         self.requests: dict[bytes, RequestLine] = {}
         """Request lines that came before."""
+        self._methods: dict[bytes, str] = {}
         self._names: dict[bytes, bytes] = {}
 
     # -- what a line may be before anyone reads it -----------------------------------------------------
@@ -100,9 +104,9 @@ class LineParser:
         if match is None or len(line) > self.line_limit:
             self.check_line(line, True)
             raise bad("a request line that is not method, target and version")
-        method = self._method(match[1].decode("ascii"))
-        target = match[2]
-        version = self._version(match[3], match[4])
+        spelled, target, major, minor = match.groups()
+        method = self._methods.get(spelled) or self._method(spelled)
+        version = "1.1" if major == minor == b"1" else self._version(major, minor)
         if method == "CONNECT":
             raise ProtocolError(405, "bad_request", "CONNECT, and no tunnel is offered")
         if target[:1] == b"/":
@@ -124,11 +128,14 @@ class LineParser:
             path = b"*" if method == "OPTIONS" and not match[2] else b"/"
         return RequestLine(method, target, version, path, query, match[1])
 
-    def _method(self, method: str) -> str:
+    def _method(self, spelled: bytes) -> str:
+        method = spelled.decode("ascii")
         if self._policy.casefold_http_method:
             method = method.upper()
         if not self._policy.permit_unconventional_http_method and _CONVENTIONAL_METHOD(method) is None:
             raise bad("an unconventional method")
+        if len(self._methods) < self.METHODS:
+            self._methods[spelled] = method
         return method
 
     def _version(self, major: bytes, minor: bytes) -> str:
@@ -145,7 +152,6 @@ class LineParser:
         pair = self._fields.get(line)
         if pair is None:
             pair = self._field(line)
-            self.learned += 1
             if len(line) <= self.KEPT_SIZE:
                 if len(self._fields) >= self.KEPT:
                     self._fields.clear()

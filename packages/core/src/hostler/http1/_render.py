@@ -37,10 +37,10 @@ Entry = tuple[Head, int]
 """A head and the outline of its answers: OLD, HEADLESS, KEEP and GATEWAY, as they hold for it."""
 
 
-def outline_of(head: Head, keep: bool) -> int:
+def outline_of(method: str, version: str, keep: bool) -> int:
     """OLD, HEADLESS and KEEP, as they hold for a request whose client wants to keep the connection, or not."""
     outline = KEEP if keep else 0
-    return outline | (OLD if head.http_version == "1.0" else 0) | (HEADLESS if head.method == "HEAD" else 0)
+    return outline | (OLD if version == "1.0" else 0) | (HEADLESS if method == "HEAD" else 0)
 
 
 class Answer:
