@@ -52,6 +52,7 @@ class Channel:
         "listener",
         "lock",
         "outbox",
+        "remote",
         "requests",
         "socket",
         "touched",
@@ -76,6 +77,9 @@ class Channel:
         self.connection = connection
         self.lock = driver.make_lock()
         self.exchanges: dict[int, Exchange] = {}
+        peer = transport.peer
+        self.remote = (peer[0], str(peer[1]) if peer[1] else "") if peer is not None else None
+        """The peer as CGI names it: address and port as text."""
         self.extra: dict[str, Any] | None = None
         """What TLS or PROXY add to every `environ` of this connection."""
         self.outbox = Outbox(sock, secure=transport.secure)
@@ -163,7 +167,8 @@ class Channel:
     def answered(self, exchange: Exchange) -> None:
         """The exchange is over (the answer is queued, or nobody is there to read it)."""
         self.exchanges.pop(exchange.stream, None)
-        self.driver.answered(exchange)
+        if self.driver.shared:
+            self.driver.answered(exchange)
         self.touched = time.monotonic()  # from here on the peer has the word, however long the answer took
         if exchange.lost and self.connection.multiplexed:
             with self.lock:

@@ -84,8 +84,6 @@ class Driver:
         self._slow_until = 0.0
         self._crowded = context.multiprocess
         self._status = context.status
-        self._running: set[Exchange] = set()
-        """Requests begun and not answered."""
 
     # -- the loop --------------------------------------------------------------------------------------
 
@@ -110,18 +108,8 @@ class Driver:
         events = self.poller.select(seconds)
         self.now = now = time.monotonic()
         self._turn_began = now
-        members, epoch = self.members, self.epoch
-        for descriptor, mask in events:
-            member = members.get(descriptor)
-            if member is None:
-                self._other(descriptor, mask)
-                continue
-            try:
-                member.ready(mask)
-            except Exception:  # noqa: BLE001 - the wall around one connection: what it breaks on ends it alone
-                self._broken(member)
-            if self.epoch != epoch:
-                return
+        if events and not self._serve(events):
+            return
         while self._later:
             self._later.popleft()()
         for _ in range(len(self._again)):
@@ -134,6 +122,26 @@ class Driver:
         if self.pausing:
             for door in [door for door in self.pausing if door.resume_at <= now]:
                 door.open()
+
+    def _serve(self, events: list[tuple[int, int]]) -> bool:
+        """Let each ready member act; False when another thread has taken the loop over meanwhile."""
+        members, epoch, alone = self.members, self.epoch, not self.shared
+        if alone:
+            self._status.active = 1
+        for descriptor, mask in events:
+            member = members.get(descriptor)
+            if member is None:
+                self._other(descriptor, mask)
+                continue
+            try:
+                member.ready(mask)
+            except Exception:  # noqa: BLE001 - the wall around one connection: what it breaks on ends it alone
+                self._broken(member)
+            if self.epoch != epoch:
+                return False
+        if alone:
+            self._status.active = 0
+        return True
 
     def _until_next(self) -> float:
         if self._later or self._again:
@@ -300,15 +308,10 @@ class Driver:
         """The exchange of a request that has just come. Called under the channel's lock."""
         if self._stop_began:
             channel.connection.drain()
-        exchange = Exchange(self.application, channel, request.stream, request.head)
-        self._running.add(exchange)
-        self._status.active = len(self._running)
-        return exchange
+        return Exchange(self.application, channel, request.stream, request.head)
 
     def answered(self, exchange: Exchange) -> None:
-        """The exchange is over, in whichever thread; a set's methods are atomic where `+= 1` is not."""
-        self._running.discard(exchange)
-        self._status.active = len(self._running)
+        """The exchange is over. Here one is served within its turn, which `turn` tells the status."""
 
     def _run(self, exchange: Exchange) -> None:
         """`dispatch` of a worker that does one thing at a time: run it here and now.

@@ -63,9 +63,9 @@ class GreenDriver(SharedDriver):
         self.loop_thread = threading.get_ident()
 
     def _start(self, exchange: Exchange) -> None:
-        self._spawn(self._serve, exchange)
+        self._spawn(self._answer, exchange)
 
-    def _serve(self, exchange: Exchange) -> None:
+    def _answer(self, exchange: Exchange) -> None:
         try:
             exchange.run()
         finally:

@@ -18,6 +18,7 @@ from hostler._contexts import WorkerContext
 from hostler._drive import Driver
 from hostler._poll import READ
 from hostler._wsgi import HIGH_WATER, Exchange
+from hostler.http import Request
 
 SATURATED = 0.02
 """Seconds until a worker without a free thread looks at its backlog again."""
@@ -58,12 +59,26 @@ class SharedDriver(Driver):
         self.loop_thread = threading.get_ident()
         self._crowded = False  # a neighbour does not keep anybody waiting here; balance is kept by `_balance`
         self._balance = context.multiprocess
+        self._running: set[Exchange] = set()
+        """Requests begun and not answered."""
         self.saturated: Callable[[], bool] | None = None
         """Says that nobody is free for a request and that nobody has become free for a while."""
         self._wake_read, self._wake_write = os.pipe()
         for descriptor in (self._wake_read, self._wake_write):
             os.set_blocking(descriptor, False)
         self.poller.add(self._wake_read, READ)
+
+    def exchange(self, channel: Channel, request: Request) -> Exchange:
+        """The exchange of a request that has just come. Called under the channel's lock."""
+        exchange = super().exchange(channel, request)
+        self._running.add(exchange)
+        self._status.active = len(self._running)
+        return exchange
+
+    def answered(self, exchange: Exchange) -> None:
+        """The exchange is over, in whichever thread; a set's methods are atomic where `+= 1` is not."""
+        self._running.discard(exchange)
+        self._status.active = len(self._running)
 
     def complete(self, exchange: Exchange) -> None:
         """`exchange.run()` has returned, whatever it said: write, go on with what the connection kept back."""

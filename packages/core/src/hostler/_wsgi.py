@@ -168,11 +168,11 @@ class Exchange:
             basis = head.basis = application.environs[id(channel.listener)].make(head)
         environ: dict[str, Any] = basis.copy()
         self.environ = environ
-        peer = head.client or channel.transport.peer
-        if peer is not None and not head.variables:
-            environ["REMOTE_ADDR"] = peer[0]
-            if peer[1]:
-                environ["REMOTE_PORT"] = str(peer[1])
+        remote = channel.remote if head.client is None else (head.client[0], str(head.client[1] or ""))
+        if remote is not None and not head.variables:
+            environ["REMOTE_ADDR"], port = remote
+            if port:
+                environ["REMOTE_PORT"] = port
         environ["wsgi.input"] = io.BytesIO() if self.body is None else self._input(self.body)
         environ["wsgi.early_hints"] = self.early_hints
         if head.trailers_welcome:
