@@ -78,6 +78,20 @@ class Listener:
     secure: bool = False
 
 
+PATIENT = dict.fromkeys(
+    (
+        "first_byte_timeout",
+        "header_timeout",
+        "body_timeout",
+        "write_timeout",
+        "keepalive",
+        "graceful_timeout",
+    ),
+    60.0,
+)
+"""A test that is about a deadline sets it; for all others even a slow machine is in time."""
+
+
 class Context:
     """`WorkerContext`, and the handle of the test on the worker."""
 
@@ -90,7 +104,7 @@ class Context:
         sock.setblocking(False)
         self.address = sock.getsockname()
         self.listeners = [Listener(sock, self.address)]
-        self.settings = dataclasses.replace(Settings(), **core)
+        self.settings = dataclasses.replace(Settings(), **{**PATIENT, **core})
         self.log = Log()
         self.status = Status()
         self.stopping = ""
@@ -145,15 +159,15 @@ class Context:
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
-        assert self.became_ready.wait(30)
+        assert self.became_ready.wait(60)
 
     def stop(self, how: str = "graceful") -> None:
         self.stopping = self.stopping if self.stopping == "quick" else how
         os.write(self._wake, b"x")
-        self.thread.join(30)
+        self.thread.join(60)
         assert not self.thread.is_alive()
 
-    def connect_client(self, timeout: float = 20) -> socket.socket:
+    def connect_client(self, timeout: float = 60) -> socket.socket:
         return socket.create_connection(self.address[:2], timeout=timeout)
 
     def close(self) -> None:
@@ -164,7 +178,7 @@ class Context:
         os.close(self._wake)
 
 
-def until(condition: Any, seconds: float = 20) -> None:
+def until(condition: Any, seconds: float = 60) -> None:
     """Poll, with a generous deadline."""
     end = time.monotonic() + seconds
     while not condition():
@@ -175,7 +189,7 @@ def until(condition: Any, seconds: float = 20) -> None:
 class Raw:
     """A client that says and hears octets."""
 
-    def __init__(self, address: Any, timeout: float = 30) -> None:
+    def __init__(self, address: Any, timeout: float = 60) -> None:
         self.socket = socket.create_connection(address[:2], timeout=timeout)
         self.seen = b""
 

@@ -180,15 +180,19 @@ def test_work_after_the_answer_is_not_cancelled_when_the_client_leaves(serve_app
 
 
 def test_a_client_that_closed_its_half_gets_its_answer(serve_app, raw):
+    going = []
+
     @without_lifespan
     async def app(scope, receive, send):
         await receive()
-        await asyncio.sleep(0.1)
+        while not going:
+            await asyncio.sleep(0.01)
         await send(START)
         await send({"type": "http.response.body", "body": b"answered"})
 
     client = raw(serve_app(app)).say(GET)
     client.socket.shutdown(socket.SHUT_WR)
+    going.append(True)
     assert client.rest().endswith(b"\r\n\r\nanswered")
 
 
@@ -282,7 +286,7 @@ def test_an_application_that_does_not_read_stops_the_upload(serve_app, raw, even
     except TimeoutError:
         pass
     assert sent < size
-    client.socket.settimeout(30)
+    client.socket.settimeout(60)
     going.append(True)
     while sent < size:
         sent += client.socket.send(block[: size - sent])
@@ -353,7 +357,7 @@ def test_a_graceful_stop_finishes_what_is_in_service(serve_app, raw, eventually)
     answered = busy.rest()
     assert b"connection: close" in answered.lower()
     assert answered.endswith(b"finished")
-    context.thread.join(30)
+    context.thread.join(60)
     assert not context.thread.is_alive()
     assert context.error is None
     assert context.log.errors == []
