@@ -48,6 +48,8 @@ def _end(birth: Birth, be: Callable[[Birth], int]) -> NoReturn:
     code = 1
     try:
         code = be(birth)
+    except _Left:
+        code = 0
     except BaseException:  # noqa: BLE001 - the wall around a child's main: the arbiter's code is above it
         birth.plan.log.error.exception("%s failed", birth.child)
     finally:
@@ -87,6 +89,8 @@ def _worker(birth: Birth) -> int:
         if not death.leaving and (context is None or not context.stopping):
             return _boot_failed(birth, BootError("the worker exited while it started"))
     except Exception as error:  # noqa: BLE001 - the wall around a child's main
+        if death.leaving:
+            return 0  # what the application made of being told to end is no failure
         if context is not None and context.booted:
             birth.plan.log.error.exception("%s: the worker failed", birth.child)
             return 1
@@ -185,6 +189,10 @@ def _settle(birth: Birth) -> None:
     faulthandler.register(_signals.STACKS, file=birth.child.stacks, all_threads=True, chain=False)
 
 
+class _Left(SystemExit):
+    """The child was told to end while it was starting."""
+
+
 class _Handlers:
     """What a child's signals do."""
 
@@ -212,7 +220,7 @@ class _Handlers:
         if (context is None or not context.booted) and number not in (signal.SIGUSR1, signal.SIGHUP):
             # Nothing was accepted yet, so there is nothing to finish: leave the import of the application.
             self.leaving = True
-            raise SystemExit(0)
+            raise _Left
         if number == signal.SIGTERM and context is not None:
             context.orphan_watch()
         self._signals.put(number)
@@ -226,11 +234,15 @@ class _Handlers:
 
 
 def _boot_failed(birth: Birth, error: BaseException) -> int:
-    """Tell why, in full once per generation, and choose the exit code."""
+    """Tell why, in full once per generation, and choose the exit code.
+
+    A mistake of the user's is its one line; a traceback has who raised something else, or names it as the cause.
+    """
     plan, page = birth.plan, birth.page
     code = 4 if isinstance(error, AppError) else 3
-    cause = error.__cause__ if error.__cause__ is not None else error
-    summary = f"{type(cause).__name__}: {cause}" if not isinstance(error, AppError) else str(error)
+    cause = error.__cause__ if isinstance(error, HostlerError) else error
+    plain = cause is None or isinstance(error, AppError)
+    summary = str(error) if plain else f"{type(cause).__name__}: {cause}"
     page.say(birth.child.slot, summary)
     if page.told == plan.generation:
         return code
@@ -238,7 +250,7 @@ def _boot_failed(birth: Birth, error: BaseException) -> int:
     log: logging.Logger = plan.log.error
     log.error("%s: the application could not be loaded: %s", birth.child, summary, exc_info=cause)
     settings: Any = plan.configuration.settings
-    if birth.first and (settings.errorlog != "-" or settings.syslog):
+    if cause is not None and birth.first and (settings.errorlog != "-" or settings.syslog):
         traceback.print_exception(type(cause), cause, cause.__traceback__, file=sys.stderr)
     return code
 

@@ -21,7 +21,7 @@ from hostler._heartbeat import CHANGED, LEAVING, READY, SlotStatus
 from hostler._openings import Openings
 from hostler._reload import open_reloader
 from hostler._request_handles import RequestHandles, ResponseHandle
-from hostler.errors import AppError, BootError, HostlerError
+from hostler.errors import BootError, HostlerError
 
 if TYPE_CHECKING:
     import ssl
@@ -159,7 +159,9 @@ class Context(ChildContext):
             if self.stopping:
                 raise
             if self._reloader is None:
-                raise _boot_failure(error) from error
+                if isinstance(error, HostlerError):
+                    raise  # the user's mistake, told in its own line
+                raise BootError(f"{type(error).__name__}: {error}") from error
             found = self._show_failure(error)
         if self._reloader is not None:
             self._reloader.start()
@@ -246,10 +248,3 @@ class Context(ChildContext):
         self.handle.aborted = True
         self._hooks.call("worker_abort", self.handle)
         self.log.flush()
-
-
-def _boot_failure(error: BaseException) -> HostlerError:
-    if isinstance(error, HostlerError):
-        kind = AppError if isinstance(error, AppError) else BootError
-        return kind(str(error))
-    return BootError(f"{type(error).__name__}: {error}")

@@ -95,7 +95,21 @@ def test_failed_first_start(server: Any, text: str, code: int, summary: str) -> 
     assert last.startswith("hostler: error: "), log
     assert summary in last
     assert log.count("could not be loaded: ") == 1, log
+    assert log.count("Traceback") == (code == 3), log
     assert {path.name for path in server.directory.iterdir()} <= {"app.py", "conf.py", "log", "__pycache__"}
+
+
+def test_failed_first_start_tells_the_whole_story_of_an_error(server: Any) -> None:
+    """The application's own error is named, not only what caused it."""
+    server.write(
+        "app.py",
+        "try:\n    1 / 0\nexcept ArithmeticError as error:\n    raise RuntimeError('no key') from error\n",
+    )
+    server.configure().launch()
+    assert server.wait() == 3
+    log = server.log()
+    assert "RuntimeError: no key" in log.strip().splitlines()[-1]
+    assert "ZeroDivisionError" in log
 
 
 @pytest.mark.load
