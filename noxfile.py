@@ -259,6 +259,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN, default=False)
+def autobahn(session: nox.Session) -> None:
+    """Autobahn's WebSocket suite, which needs a Python 2.7 with pip; arguments go to tests/autobahn/run.py."""
+    editable(session, *group("test"))
+    session.run("python", "tests/autobahn/run.py", *session.posargs)
+
+
+@nox.session(python=MAIN, default=False)
 def bench(session: nox.Session) -> None:
     """The benchmarks; arguments go to benchmarks/run.py."""
     editable(session, *group("bench"))
