@@ -45,6 +45,11 @@ def download(environ: Environ, start_response: StartResponse) -> Iterable[bytes]
     return [LARGE]
 
 
+def crowded(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """1 MiB at `/large`, 13 octets elsewhere."""
+    return (download if environ["PATH_INFO"] == "/large" else hello)(environ, start_response)
+
+
 def stream(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """A generator of 100 pieces of 1 KiB, of no stated length."""
     start_response("200 OK", [("Content-Type", "text/plain")])
