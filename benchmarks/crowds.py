@@ -164,7 +164,7 @@ def round_of(subject: Server, python: Path, seconds: float) -> Round:
 def table(rounds: dict[str, list[Round]]) -> list[str]:
     """A row for each worker: medians of the rounds; the ratios are those within a round."""
     lines = [
-        "| worker | p50 alone | p99 alone | p99 in the crowd | ratio | p99 among idle ones | ratio | KiB per idle one |",
+        "| worker | p50 alone | p99 alone | p99 in the crowd | ratio | p99 among idle ones | ratio | KiB per idle |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     middle = statistics.median
