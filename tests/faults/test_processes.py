@@ -15,8 +15,12 @@ import pytest
 pytestmark = pytest.mark.load
 
 SLOW = "import time; time.sleep(0.5)\n"
+EVERY_WORKER = pytest.mark.parametrize(
+    "hostler_worker", ["sync", "gthread", "gevent", "eventlet"], indirect=True
+)
 
 
+@EVERY_WORKER
 @pytest.mark.parametrize("keep", [False, True])
 def test_f01_killed_worker(faulty: Any, keep: bool) -> None:
     """Others serve; lost are at most the requests that the dead worker had in hand; none is refused."""
@@ -30,10 +34,11 @@ def test_f01_killed_worker(faulty: Any, keep: bool) -> None:
         faulty.settled(3)
         traffic.flows()
     assert traffic.tally["refused"] == 0, traffic.failures
-    # A sync worker has one request in service; what waited in its buffers died with it.
+    # What a worker had in service or in its buffers died with it: of each client one request at most.
     assert traffic.tally["lost"] <= 5 * 4, traffic.failures
 
 
+@EVERY_WORKER
 def test_f02_hang_outside_the_interpreter(faulty: Any) -> None:
     """A worker that holds the interpreter's lock is killed; its sibling serves all the time."""
     faulty.make(workers=2, timeout=5)
@@ -61,6 +66,7 @@ def test_f02_hang_outside_the_interpreter(faulty: Any) -> None:
     assert "in application" in faulty.log, "the stack of the stuck worker"
 
 
+@EVERY_WORKER
 def test_f05_reload_of_a_broken_application(faulty: Any) -> None:
     """All requests during it are answered by the old generation."""
     faulty.start(workers=2)
@@ -125,6 +131,7 @@ def test_f07_fork_fails(faulty: Any) -> None:
     assert traffic.tally["refused"] == 0
 
 
+@EVERY_WORKER
 @pytest.mark.parametrize("keep", [False, True])
 def test_f12_storm_of_hups_under_load(faulty: Any, keep: bool) -> None:
     """One reload runs, one waits; no request is lost, no more than twice the workers run."""
@@ -246,6 +253,7 @@ def test_ttin_and_ttou_under_load(faulty: Any, keep: bool) -> None:
     assert not faulty.twice()
 
 
+@EVERY_WORKER
 def test_f20_stop_with_requests_in_every_state(faulty: Any) -> None:
     """In service: answered. Made, but not accepted: answered."""
     faulty.start(workers=1)
