@@ -19,6 +19,7 @@ from hostler.http1._body import Body, ChunkedBody, LengthBody
 from hostler.http1._framing import make_head
 from hostler.http1._lines import LineParser, RequestLine, bad
 from hostler.http1._plain import PlainHeads
+from hostler.http1._recent import Recent
 from hostler.http1._render import Entry
 from hostler.http1._scan import LineScan
 
@@ -44,9 +45,9 @@ class HeadReader:
         "_folding",
         "_limits",
         "_plain",
+        "_recent",
         "_scheme",
         "_sections",
-        "_seen",
         "known",
         "lines",
         "total",
@@ -54,7 +55,6 @@ class HeadReader:
 
     KEPT = 256
     KEPT_SIZE = 4096
-    SEEN = 4096
     late = ProtocolError(408, "header_timeout", "the head was not complete in time")
 
     def __init__(self, limits: Limits, policy: Policy, fields: FieldPolicy, secure: bool) -> None:
@@ -67,8 +67,7 @@ class HeadReader:
         self.known: dict[bytes, Entry] = {}
         """Exact bytes of a head -> the head and the outline of its answers."""
         self._sections: dict[bytes, Fields] = {}
-        self._seen: set[int] = set()
-        """Hashes of sections that came before; one that comes again is worth keeping."""
+        self._recent = Recent()
         unusual = policy.permit_obsolete_folding or policy.strip_header_spaces
         self._plain = None if unusual else PlainHeads(limits, fields)
 
@@ -131,14 +130,8 @@ class HeadReader:
 
     def _make(self, line: RequestLine, section: bytes, fields: Fields) -> Entry:
         """A head of fields just read, which are kept if they came before in this composition."""
-        if len(section) <= self.KEPT_SIZE:
-            key = hash(section)
-            if key in self._seen:
-                keep(self._sections, section, fields, self.KEPT)
-            else:
-                if len(self._seen) >= self.SEEN:
-                    self._seen.clear()
-                self._seen.add(key)
+        if self._recent.again(section) and len(section) <= self.KEPT_SIZE:
+            keep(self._sections, section, fields, self.KEPT)
         return make_head(line, fields, self._limits, self._scheme)
 
     def begin(self) -> PiecedHead:

@@ -10,6 +10,7 @@ import sys
 
 from hostler.http import Limits, Policy, ProtocolError
 from hostler.http._grammar import TCHAR, has_controls, host, token
+from hostler.http1._recent import Recent
 
 _REQUEST_LINE = re.compile(rb"([" + TCHAR + rb"]+) ([!-\"$-~]+) HTTP/([0-9])\.([0-9])").fullmatch
 """Method, target (visible ASCII without `#`) and version, each parted by one space."""
@@ -53,6 +54,7 @@ class LineParser:
         "_methods",
         "_names",
         "_policy",
+        "_recent",
         "field_limit",
         "line_limit",
         "requests",
@@ -70,6 +72,7 @@ class LineParser:
         self._fields: dict[bytes, Pair] = {}
         self.requests: dict[bytes, RequestLine] = {}
         """Request lines that came before."""
+        self._recent = Recent()
         self._methods: dict[bytes, str] = {}
         self._names: dict[bytes, bytes] = {}
 
@@ -93,7 +96,7 @@ class LineParser:
         parsed = self.requests.get(line)
         if parsed is None:
             parsed = self._request_line(line)
-            if len(line) <= self.KEPT_SIZE:
+            if self._recent.again(line) and len(line) <= self.KEPT_SIZE:
                 if len(self.requests) >= self.KEPT:
                     self.requests.clear()
                 self.requests[line] = parsed

@@ -33,7 +33,7 @@ class _Layout:
 
     def __init__(self, names: list[bytes], rules: list[int]) -> None:
         self.names = names
-        self.dropped = [place for place, rule in enumerate(rules) if rule == DROP]
+        self.dropped = frozenset(name for name, rule in zip(names, rules, strict=True) if rule == DROP)
         self.noted = [(names[place], place) for place, rule in enumerate(rules) if rule == NOTE]
 
 
@@ -68,11 +68,11 @@ class PlainHeads:
         layout = self._layouts.get(spelled) or self._learn(spelled)
         if layout is None:
             return None
-        headers = [*zip(layout.names, map(_strip, lines.values()), strict=False)]
+        headers = tuple(zip(layout.names, map(_strip, lines.values())))  # noqa: B905
         noted = {name: headers[place][1] for name, place in layout.noted}
-        for place in reversed(layout.dropped):
-            del headers[place]
-        return self._policy.conclude(tuple(headers), noted)
+        if layout.dropped:
+            headers = tuple([field for field in headers if field[0] not in layout.dropped])
+        return self._policy.conclude(headers, noted)
 
     def _learn(self, spelled: tuple[bytes, ...]) -> _Layout | None:
         """Remember these names; None when one of them is not simply shown or dropped, or noted twice."""
