@@ -99,7 +99,10 @@ class SharedDriver(Driver):
 
     def _other(self, descriptor: int, mask: int) -> None:
         if descriptor == self._wake_read:
-            read(descriptor, 4096)
+            try:
+                read(descriptor, 4096)
+            except BlockingIOError:
+                return  # who led the loop before has read it
         else:
             super()._other(descriptor, mask)
 
