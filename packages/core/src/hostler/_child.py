@@ -59,12 +59,15 @@ def _end(birth: Birth, be: Callable[[Birth], int]) -> NoReturn:
 
 def _leave(birth: Birth, code: int) -> int:
     try:
+        _signals.reset(QUEUED, _signals.ignore)  # it ends already
         # What the application registered; the arbiter's own frames are never unwound here.
         atexit._run_exitfuncs()  # noqa: SLF001 - there is no public name for it
         birth.plan.log.close()
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
+    except _Left:
+        return code
     except BaseException:  # noqa: BLE001 - the same wall
         birth.plan.log.error.exception("%s: at exit", birth.child)
     return code
@@ -238,6 +241,7 @@ def _boot_failed(birth: Birth, error: BaseException) -> int:
 
     A mistake of the user's is its one line; a traceback has who raised something else, or names it as the cause.
     """
+    _signals.reset(QUEUED, _signals.ignore)  # the one that tells is not interrupted by the stop that follows
     plan, page = birth.plan, birth.page
     code = 4 if isinstance(error, AppError) else 3
     cause = error.__cause__ if isinstance(error, HostlerError) else error
