@@ -8,6 +8,7 @@ long runs to its end, and its caller then gets the timeout.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -141,7 +142,7 @@ class InlinePool:
         _app.set_running(call)
         try:
             result = function(*args, **kwargs)
-            if asyncio.iscoroutine(result):
+            if inspect.iscoroutine(result):  # asyncio.iscoroutine takes generators too before Python 3.12
                 result = self._loop.run(result, call)
             return result
         except DirtyAppNotFoundError:
