@@ -50,6 +50,17 @@ class Door:
             self._open = True
             self._driver.poller.add(self._listener.socket.fileno(), READ, exclusive=True)
 
+    def look_again(self) -> None:
+        """Register anew, so that what waits is told again.
+
+        The kernel wakes one of the workers for a connection. If that one has nobody free and shuts its door, no
+        other hears of the connection until the next one comes.
+        """
+        if self._open:
+            descriptor = self._listener.socket.fileno()
+            self._driver.poller.remove(descriptor)
+            self._driver.poller.add(descriptor, READ, exclusive=True)
+
     def shut(self, until: float = FOR_GOOD) -> None:
         """Leave connections in the backlog until then."""
         self.resume_at = until

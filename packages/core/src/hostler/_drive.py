@@ -176,6 +176,9 @@ class Driver:
             self._stop(now)
         else:
             self._open_again()
+            if self.context.multiprocess:
+                for door in self._doors.values():
+                    door.look_again()
 
     def _open_again(self) -> None:
         """After the limit of connections was met: open the doors as soon as there is room, or make some."""
