@@ -252,6 +252,7 @@ class Drive(asyncio.Protocol):
 
     def released(self, exchange: Exchange | WebSocket) -> None:
         """The application of a request that is gone has returned: its stream's place is free now, not before."""
+        self.worker.left(exchange)
         if not self.transport.is_closing() and self.connection.multiplexed:
             self.connection.abort(exchange.stream)
             self.put(0)
@@ -376,8 +377,7 @@ class Drive(asyncio.Protocol):
 
     def expire(self) -> None:
         """The peer's time is over."""
-        self.unread = True
-        self._corked = True
+        self.unread = self._corked = True
         self._take(self.connection.expire())
         self.settle()
 

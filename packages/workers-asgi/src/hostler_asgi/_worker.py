@@ -82,6 +82,7 @@ class Worker:
         self.drives: set[Drive] = set()
         self.running: set[Exchange | WebSocket] = set()
         """Those whose application has not returned."""
+        self._leaving: dict[Exchange | WebSocket, asyncio.TimerHandle] = {}
         self._doors: list[Door] = []
         self._limit = core.worker_connections or 1 << 30
         self._full = False
@@ -297,9 +298,17 @@ class Worker:
     def leave_soon(self, exchange: Exchange | WebSocket) -> None:
         """Its client is gone: the application has a grace period, then its task is cancelled."""
         if exchange in self.running:
-            self.loop.call_later(self.settings.disconnect_grace_period, self._cancel, exchange)
+            seconds = self.settings.disconnect_grace_period
+            self._leaving[exchange] = self.loop.call_later(seconds, self._cancel, exchange)
+
+    def left(self, exchange: Exchange | WebSocket) -> None:
+        """Its application has returned: nothing of it is kept for the rest of the grace period."""
+        timer = self._leaving.pop(exchange, None)
+        if timer is not None:
+            timer.cancel()
 
     def _cancel(self, exchange: Exchange | WebSocket) -> None:
+        self._leaving.pop(exchange, None)
         if exchange in self.running and exchange.task is not None:
             exchange.task.cancel()
 
