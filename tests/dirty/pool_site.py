@@ -32,6 +32,13 @@ class Model(DirtyApp):
         time.sleep(seconds)
         return "rested"
 
+    def hold(self, gate):
+        """Run until the file is there, a minute at most."""
+        until = time.monotonic() + 60
+        while not os.path.exists(gate) and time.monotonic() < until:
+            time.sleep(0.01)
+        return "rested"
+
     def rest(self):
         try:
             time.sleep(60)
@@ -58,6 +65,8 @@ def wsgi(environ, start_response):
             said = len(client.execute(PATH, "echo", b"x" * 3_000_000))
         elif path == "/nap":
             said = client.execute(PATH, "nap", float(query["s"][0]))
+        elif path == "/hold":
+            said = client.execute(PATH, "hold", query["gate"][0])
         elif path == "/interrupted":
             said = stash.get("site", "interrupted", 0)
         else:
@@ -94,6 +103,8 @@ async def asgi(scope, receive, send):
         said = len(await client.execute_async(PATH, "echo", b"x" * 3_000_000))
     elif path == "/nap":
         said = await client.execute_async(PATH, "nap", float(query["s"][0]))
+    elif path == "/hold":
+        said = await client.execute_async(PATH, "hold", query["gate"][0])
     elif path == "/interrupted":
         said = await asyncio.to_thread(stash.get, "site", "interrupted", 0)
     else:

@@ -3,89 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
-import time
 import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
+from pool_server import wait_for
 
-SITE = Path(__file__).parent
-PATIENCE = 30.0
 WORKERS = ["sync", "gthread", "gevent", "asgi"]
-
-
-def wait_for(condition, what):
-    until = time.monotonic() + PATIENCE
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < until, f"{what} did not come about"
-        time.sleep(0.02)
-
-
-class Server:
-    """A server with a pool of two slots, one of which hosts the model."""
-
-    def __init__(self, worker, directory, *more):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.log = directory / "log"
-        app = "pool_site:asgi" if worker == "asgi" else "pool_site:wsgi"
-        command = [
-            sys.executable, "-m", "hostler", "-k", worker, "-w", "2", "-b", f"127.0.0.1:{self.port}",
-            "--control-socket", str(directory / "ctl"), "--dirty-app", "pool_site:Model", "--dirty-workers", "2",
-            "--chdir", str(SITE), *more, app,
-        ]  # fmt: skip
-        self.control = str(directory / "ctl")
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for(self.up, "the server")
-
-    def up(self):
-        assert self.process.poll() is None, self.log.read_text()
-        return "ready: 2 worker" in self.log.read_text()
-
-    def get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE) as answer:
-            return answer.read().decode()
-
-    def ctl(self, *words):
-        done = subprocess.run(
-            [sys.executable, "-m", "hostler", "ctl", "--control-socket", self.control, "--json", "dirty", *words],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        return json.loads(done.stdout)
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-        return self.process.wait(60)
-
-
-@pytest.fixture
-def serve(tmp_path):
-    servers = []
-
-    def start(worker, *more):
-        server = Server(worker, tmp_path, *more)
-        servers.append(server)
-        return server
-
-    yield start
-    for server in servers:
-        server.stop()
-        print(server.log.read_text())
 
 
 @pytest.mark.parametrize("worker", WORKERS)
@@ -122,13 +51,16 @@ def test_calls_streams_and_faults(serve, worker):
 
 
 @pytest.mark.parametrize("worker", ["sync", "asgi"])
-def test_stop_waits_for_a_request_that_waits_for_the_pool(serve, worker):
+def test_stop_waits_for_a_request_that_waits_for_the_pool(serve, worker, tmp_path):
     server = serve(worker)
-    got = []
-    thread = threading.Thread(target=lambda: got.append(server.get("/nap?s=1.5")))
+    got, gate = [], tmp_path / "gate"
+    thread = threading.Thread(target=lambda: got.append(server.get(f"/hold?gate={gate}")))
     thread.start()
     wait_for(lambda: server.ctl("status")["slots"][0]["running"], "the running call")
-    assert server.stop() == 0
+    server.process.terminate()
+    wait_for(lambda: "stopping (graceful)" in server.log.read_text(), "the stop")
+    gate.touch()
+    assert server.process.wait(60) == 0
     thread.join()
     assert got == ['"rested"']
 
