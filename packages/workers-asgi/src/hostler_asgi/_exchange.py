@@ -192,7 +192,10 @@ class Exchange:
             self.sent += len(body)
             self.connection.data(self.stream, body)
         if not more:
-            self.close_body()
+            if self._wants_trailers:
+                self.close_body()
+            else:
+                self.complete()
             return
         drive = self.drive
         drive.put(len(body))

@@ -104,7 +104,7 @@ async def _until_writable(drive: Drive) -> None:
     twin = os.dup(drive.transport.get_extra_info("socket").fileno())
     ready = loop.create_future()
     loop.add_writer(twin, done, ready)
-    drive.writers.add(ready)
+    drive.writers.append(ready)
     try:
         await ready
     finally:

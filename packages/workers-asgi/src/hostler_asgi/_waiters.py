@@ -6,30 +6,24 @@ import asyncio
 from collections.abc import Awaitable
 
 
-class Waiters:
-    """Tasks that wait for the next `wake`; one that is cancelled meanwhile is no matter."""
+class Waiters(list["asyncio.Future[None]"]):
+    """Tasks that wait for the next `wake`; one that is cancelled meanwhile is no matter.
 
-    __slots__ = ("_futures",)
+    A list, because whether anybody waits is asked for every request.
+    """
 
-    def __init__(self) -> None:
-        self._futures: list[asyncio.Future[None]] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._futures)
+    __slots__ = ()
 
     def wait(self, loop: asyncio.AbstractEventLoop) -> Awaitable[None]:
         """What a task awaits."""
         future = loop.create_future()
-        self._futures.append(future)
+        self.append(future)
         return future
-
-    def add(self, future: asyncio.Future[None]) -> None:
-        """Wake this one, too."""
-        self._futures.append(future)
 
     def wake(self) -> None:
         """Let all go on."""
-        futures, self._futures = self._futures, []
+        futures = self[:]
+        self.clear()
         for future in futures:
             done(future)
 
