@@ -287,17 +287,24 @@ class Driver:
             self._broken(channel)
 
     def close_idle(self, count: int) -> None:
-        """Close so many of the kept-alive connections that have been idle longest."""
-        idle = [
+        """Close so many connections that nobody would miss: kept alive and idle longest, then silent since long."""
+        channels = [
             member
             for member in self.members.values()
-            if isinstance(member, Channel)
-            and member.connection.waiting is Waiting.IDLE
-            and not member.outbox.size
+            if isinstance(member, Channel) and not member.outbox.size
         ]
+        idle = [channel for channel in channels if channel.connection.waiting is Waiting.IDLE]
         idle.sort(key=lambda channel: channel.touched)
         for channel in idle[:count]:
             channel.drain()
+        silent = [
+            channel
+            for channel in channels
+            if channel.connection.waiting is Waiting.FIRST and self.now - channel.born > LAST_WORD
+        ]
+        silent.sort(key=lambda channel: channel.born)
+        for channel in silent[: max(0, count - len(idle))]:
+            channel.close()
 
     def say_short(self, error: OSError) -> None:
         """Once a second: no descriptor or memory is left for a connection."""

@@ -218,6 +218,17 @@ def test_connections_beyond_the_limit_wait(serve: Any) -> None:
         assert running.ask(LAST).endswith(b"hello")
 
 
+def test_silent_connections_shut_nobody_out(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limit those that have said nothing for a while make room, long before their deadline."""
+    monkeypatch.setattr("hostler._drive.LAST_WORD", 0.0)
+    running = serve(hello, worker_connections=3, first_byte_timeout=300)
+    silent = [running.connect() for _ in range(3)]
+    until(lambda: len(running.driver.members) >= 2, "the silent ones are in")
+    assert running.ask(LAST).endswith(b"hello")
+    for peer in silent:
+        peer.close()
+
+
 def test_silent_and_slow_clients_are_let_go(serve: Any) -> None:
     """Each with its deadline."""
     running = serve(hello, first_byte_timeout=1.5, header_timeout=1.5, keepalive=1.5, body_timeout=1.5)
