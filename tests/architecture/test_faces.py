@@ -7,7 +7,14 @@ import inspect
 
 import pytest
 
-FACES = ("hostler.plugin", "hostler.drive", "hostler.errors", "hostler.settings", "hostler.gateway")
+FACES = (
+    "hostler.plugin",
+    "hostler.drive",
+    "hostler.errors",
+    "hostler.settings",
+    "hostler.gateway",
+    "hostler.testing",
+)
 
 
 @pytest.mark.parametrize("face", FACES)
