@@ -338,3 +338,21 @@ def test_slow_request_among_several_workers(serve: Any) -> None:
         assert peer.recv(4096).endswith(b"hello")
         peer.sendall(GET)
         assert b"Connection: close" in everything(peer)
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_clock_that_jumps(serve: Any, monkeypatch: pytest.MonkeyPatch, jump: float) -> None:
+    """The wall clock is for texts: no deadline comes nearer or goes away with it."""
+    running = serve(hello, keepalive=60, header_timeout=60, first_byte_timeout=60)
+    real = time.time
+    with running.connect() as kept, running.connect() as begun:
+        kept.sendall(GET)
+        assert kept.recv(4096).endswith(b"hello")
+        begun.sendall(GET[:10])
+        monkeypatch.setattr(time, "time", lambda: real() + jump)
+        swept = running.driver._swept
+        until(lambda: running.driver._swept > swept + 1.0, "the deadlines were looked at")
+        begun.sendall(GET[10:])
+        assert begun.recv(4096).endswith(b"hello")
+        kept.sendall(GET)
+        assert kept.recv(4096).endswith(b"hello")
