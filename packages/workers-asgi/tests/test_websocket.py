@@ -168,6 +168,23 @@ def test_frames_sent_before_the_accept_are_kept(serve_app, raw):
     assert client.octets(8) == b"\x81\x06early!"
 
 
+def test_an_accept_may_come_before_the_connect_is_received(serve_app):
+    """A framework that sends in one task and receives in another need not wait: the first event stays the first."""
+
+    @websocket
+    async def app(scope, receive, send):
+        await send({"type": "websocket.accept"})
+        first = await receive()
+        await send({"type": "websocket.send", "text": first["type"]})
+        second = await receive()
+        await send({"type": "websocket.send", "text": second["text"]})
+
+    with connect(url(serve_app(app))) as client:
+        assert client.recv(timeout=60) == "websocket.connect"
+        client.send("after")
+        assert client.recv(timeout=60) == "after"
+
+
 def test_nothing_is_answered_before_the_accept(serve_app, raw, eventually):
     going = []
 

@@ -243,8 +243,6 @@ class WebSocket:
             if self.gone:
                 raise ClientDisconnected("the client has left")
             raise MessageError("websocket.accept was sent already, or the connection refused")
-        if not self._told_connect:
-            raise MessageError("websocket.accept before websocket.connect was received")
         settings = self.drive.worker.settings
         headers = [(bytes(name), bytes(value)) for name, value in message.get("headers") or ()]
         fields, extensions = self._opening.accept(
