@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -76,6 +77,44 @@ def test_every_hook_at_its_moment(server: Any, wait_until: Callable[..., Any]) -
     assert noted()[0] == "nworkers_changed 2 1"
     assert server.stop() == 0
     assert noted()[-1] == "on_exit arbiter"
+
+
+UPGRADED = """
+def pre_exec(server): _note("pre_exec", "child" if server.pid == os.getppid() else "elsewhere")
+def ssl_context(config, default_factory): raise AssertionError("nothing here speaks TLS")
+def worker_abort(worker): _note("worker_abort", worker.pid == os.getpid())
+"""
+
+
+def test_every_hook_of_an_upgrade(
+    server: Any, wait_until: Callable[..., Any], is_alive: Callable[[int], bool]
+) -> None:
+    """USR2 and the end of the old: the new arbiter's hooks are those of a boot, the old one's those of a stop."""
+    server.configure(HOOKS + UPGRADED).start()
+    path = server.directory / "hooks"
+    server.settled(1)
+    path.write_text("")
+    server.send(signal.SIGUSR2)
+    wait_until(lambda: "when_ready" in path.read_text(), "the new arbiter is ready")
+    server.logged("ready: ", 2)
+    noted = path.read_text().splitlines()
+    assert noted[0] == "pre_exec child"
+    assert [line.split()[0] for line in noted[1:]] == [
+        "on_starting",
+        "nworkers_changed",
+        "pre_fork",
+        "post_fork",
+        "post_worker_init",
+        "when_ready",
+    ]
+    new = int(re.findall(r"the new arbiter has pid (\d+)", server.log())[0])
+    path.write_text("")
+    assert server.stop() == 0
+    assert path.read_text().splitlines() == ["worker_exit True", "child_exit arbiter 1", "on_exit arbiter"]
+    path.write_text("")
+    os.kill(new, signal.SIGTERM)
+    wait_until(lambda: not is_alive(new), "the end of the new arbiter")
+    assert path.read_text().splitlines()[-1] == "on_exit arbiter"
 
 
 def test_raising_hooks_end_nothing(server: Any) -> None:
