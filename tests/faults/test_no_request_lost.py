@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.soak
 
+TRAFFIC = 60.0
+"""Seconds of traffic at least."""
 UPGRADES, RELOADS, CHANGES = 5, 20, 20
 
 
@@ -20,6 +23,7 @@ def test_reloads_upgrades_and_changes(faulty: Any, keep: bool) -> None:
     """20 HUPs, 5 upgrades, 20 times one worker more and one fewer."""
     faulty.start(workers=2)
     arbiter = faulty.pid
+    began = time.monotonic()
     with faulty.traffic(keep=keep) as traffic:
         for round_ in range(UPGRADES):
             for step in range(RELOADS // UPGRADES):
@@ -37,6 +41,8 @@ def test_reloads_upgrades_and_changes(faulty: Any, keep: bool) -> None:
             os.kill(arbiter, signal.SIGTERM)
             faulty.logged("this one takes its place", round_ + 1)
             arbiter = int(pids[-1])
+            traffic.flows(20)
+        while time.monotonic() - began < TRAFFIC:
             traffic.flows(20)
     assert not traffic.failures
     assert not faulty.twice()
