@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hostler._children import Child
     from hostler._heartbeat import Page
     from hostler._state import Plan
+    from hostler._turn import Turn
 
 
 class Closable(Protocol):
@@ -26,6 +27,8 @@ class Birth:
     child: Child
     plan: Plan
     page: Page
+    turn: Turn
+    """Held while a child looks at what others write to the page, and writes it."""
     parent: int
     """The arbiter's pid."""
     wake_arbiter: Callable[[], None]

@@ -248,9 +248,11 @@ def _boot_failed(birth: Birth, error: BaseException) -> int:
     plain = cause is None or isinstance(error, AppError)
     summary = str(error) if plain else f"{type(cause).__name__}: {cause}"
     page.say(birth.child.slot, summary)
-    if page.told == plan.generation:
+    with birth.turn:
+        told = page.told == plan.generation
+        page.told = plan.generation
+    if told:
         return code
-    page.told = plan.generation
     log: logging.Logger = plan.log.error
     log.error("%s: the application could not be loaded: %s", birth.child, summary, exc_info=cause)
     settings: Any = plan.configuration.settings

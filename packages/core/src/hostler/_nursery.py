@@ -11,7 +11,6 @@ import os
 import random
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from hostler import _child, _signals
 from hostler._birth import Birth, Closable
 from hostler._children import SERVICE, WORKER, Child
 from hostler._handles import WorkerHandle
+from hostler._turn import nameless_file
 
 if TYPE_CHECKING:
     from hostler._state import Plan, State
@@ -143,7 +143,7 @@ class Nursery:
             self._failed(f"no room for another {child.kind}")
             return None
         try:
-            child.stacks = _nameless_file()
+            child.stacks = nameless_file("stacks")
         except OSError as error:
             self._failed(f"cannot start a {child.kind}: {error.strerror}")
             return None
@@ -154,6 +154,7 @@ class Nursery:
             child,
             plan,
             state.page,
+            state.turn,
             os.getpid(),
             state.signals.wake,
             tuple(self._strange(child, plan)),
@@ -236,10 +237,3 @@ def signal_child(child: Child, number: int) -> None:
         os.kill(child.pid, number)
     except ProcessLookupError:
         return
-
-
-def _nameless_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("hostler-stacks")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hostler._children import Child, Children
 from hostler._heartbeat import Page
 from hostler._signals import SignalQueue
+from hostler._turn import Turn
 
 if TYPE_CHECKING:
     import logging
@@ -48,6 +49,7 @@ class State:
     """Workers wanted."""
     children: Children = field(default_factory=Children)
     page: Page = field(default_factory=Page)
+    turn: Turn = field(default_factory=Turn)
     signals: SignalQueue = field(default_factory=SignalQueue)
     stopping: str = ""
     """"", "graceful" or "quick"."""

@@ -16,6 +16,7 @@ from hostler._children import SERVICE, WORKER, Child, Children
 from hostler._heartbeat import ABSENT, READY, SLOTS, Page, SlotStatus
 from hostler._hooks import HookTable
 from hostler._nursery import LONGEST, Backoff
+from hostler._turn import Turn
 from hostler.errors import ConfigError
 from hostler.settings import Settings
 from hypothesis import given, settings
@@ -80,6 +81,24 @@ def test_connections_count_only_while_serving() -> None:
     page.load[0] = 0
     status.connections = 5
     assert SlotStatus(page, 1).fewest_elsewhere() == 5
+
+
+def test_one_process_at_a_time() -> None:
+    """Looking and writing is one step among processes, and a holder that is killed holds up nobody."""
+    page, turn = Page(), Turn()
+    pids = []
+    for _ in range(8):
+        pid = os.fork()
+        if pid == 0:
+            for _ in range(500):
+                with turn:
+                    page.told = page.told + 1
+            turn.__enter__()
+            os.kill(os.getpid(), signal.SIGKILL)
+        pids.append(pid)
+    for pid in pids:
+        assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    assert page.told == 8 * 500
 
 
 # -- the table of children -----------------------------------------------------------------------------
