@@ -196,6 +196,44 @@ def test_a_client_that_closed_its_half_gets_its_answer(serve_app, raw):
     assert client.rest().endswith(b"\r\n\r\nanswered")
 
 
+@pytest.mark.parametrize("size", [0, 10])
+def test_an_application_that_only_listens_hears_of_a_client_that_closed(serve_app, raw, eventually, size):
+    """A close shows as the end of its octets and nothing else, as long as nothing is sent."""
+    told = []
+
+    @without_lifespan
+    async def app(scope, receive, send):
+        if size:
+            await send(START)
+            await send(more(b"x" * size))
+        assert (await receive())["type"] == "http.request"
+        for _ in range(3):
+            told.append(await receive())
+
+    context = serve_app(app)
+    client = raw(context).say(GET)
+    if size:
+        client.hear(b"x" * size)
+    client.close()
+    eventually(lambda: len(told) == 3)
+    assert told == [{"type": "http.disconnect"}] * 3
+    eventually(lambda: not context.status.connections and not context.status.active)
+    assert context.log.errors == []
+
+
+def test_an_application_that_listens_may_answer_a_client_that_closed_its_half(serve_app, raw):
+    @without_lifespan
+    async def app(scope, receive, send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send(START)
+        await send({"type": "http.response.body", "body": b"answered"})
+
+    client = raw(serve_app(app)).say(GET)
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.rest().endswith(b"\r\n\r\nanswered")
+
+
 @pytest.mark.parametrize("turns", [0, 1, 2, 5])
 def test_a_client_that_closed_its_half_gets_every_answer(serve_app, raw, turns):
     """The end of its octets is heard between an answer and the next request, too, however tasks begin."""

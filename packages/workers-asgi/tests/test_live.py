@@ -282,6 +282,8 @@ def test_tls(server):
     assert about["tls_version"] == 0x0304
     assert about["cipher_suite"] in (0x1301, 0x1302, 0x1303)
     assert (about["client_cert_chain"], about["client_cert_name"]) == ([], None)
+    sent = ssl.get_server_certificate(("localhost", address[1]), ca_certs=str(DATA / "certificate.pem"))
+    assert about["server_cert"] == sent
     with connect(f"wss://localhost:{address[1]}/", ssl=tls()) as client:
         client.send("hello")
         assert client.recv() == "wsshello"
@@ -299,6 +301,14 @@ def test_a_client_certificate_is_told(server):
     about = body(get(running.address, context=tls(client=True)))["tls"]
     assert about["client_cert_name"] == "CN=client,O=Acme\\, Inc.,C=DE"
     assert about["client_cert_chain"][0].startswith("-----BEGIN CERTIFICATE-----")
+    assert about["server_cert"].split() == (DATA / "certificate.pem").read_text().split()
+
+
+def test_a_server_certificate_that_the_hook_may_have_chosen_is_not_claimed(server, tmp_path):
+    hook = "def ssl_context(config, default):\n    return default()\n"
+    (tmp_path / "hook.py").write_text(hook)
+    running = server(*secure("-c", str(tmp_path / "hook.py")))
+    assert body(get(running.address, context=tls()))["tls"]["server_cert"] is None
 
 
 def test_a_silent_tls_client_costs_nobody_anything(server):

@@ -168,6 +168,24 @@ def test_frames_sent_before_the_accept_are_kept(serve_app, raw):
     assert client.octets(8) == b"\x81\x06early!"
 
 
+def test_an_application_that_waits_before_its_accept_hears_of_a_client_that_closed(
+    serve_app, raw, eventually
+):
+    heard = []
+
+    @websocket
+    async def app(scope, receive, send):
+        for _ in range(3):
+            heard.append(await receive())
+
+    context = serve_app(app)
+    raw(context).say(OPENING).close()
+    gone = {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+    eventually(lambda: heard == [{"type": "websocket.connect"}, gone, gone])
+    eventually(lambda: not context.status.connections and not context.status.active)
+    assert context.log.errors == []
+
+
 def test_an_accept_may_come_before_the_connect_is_received(serve_app):
     """A framework that sends in one task and receives in another need not wait: the first event stays the first."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hostler.plugin import Listener
 
 from hostler_asgi._drive import Drive
+from hostler_asgi._tls import own_certificate
 from hostler_asgi._waiters import done as let_go
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ class Door:
     def __init__(self, worker: Worker, listener: Listener) -> None:
         self._worker = worker
         self._listener = listener
-        self._tls = worker.ctx.tls(listener)
+        self._tls = tls = worker.ctx.tls(listener)
+        if tls is not None and worker.ctx.settings.ssl_context is None:
+            # The hook may have given it several certificates, of which the client's abilities choose one.
+            worker.certificates[tls] = own_certificate(tls)
         self._open = False
         self._closed = False
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)

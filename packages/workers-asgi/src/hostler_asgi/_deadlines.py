@@ -29,6 +29,7 @@ class Watch:
         "_key",
         "_read",
         "_since",
+        "_stalls",
         "_touched",
         "_write_base",
         "_write_since",
@@ -42,6 +43,7 @@ class Watch:
         self._base = self._read = 0
         self._write_since = self._wrote = 0.0
         self._write_base = self._written = 0
+        self._stalls: dict[int, Stall] = {}
 
     def look(self, drive: Drive, now: float, patience: Patience) -> None:
         """Act on what is over its time."""
@@ -91,9 +93,24 @@ class Watch:
             drive.born = now
             drive.retire()
 
+    def look_at_stream(self, drive: Drive, stream: int, now: float, patience: Patience) -> None:
+        """Give up one stream whose reader is too slow, where a connection carries several."""
+        held_back = drive.connection.backlog(stream)
+        if not held_back:
+            self._stalls.pop(stream, None)
+            return
+        moved = drive.exchanges[stream].sent - held_back
+        stall = self._stalls.get(stream)
+        if stall is None:
+            self._stalls[stream] = Stall(now, moved)
+        elif stall.over(now, moved, patience):
+            del self._stalls[stream]
+            drive.worker.ctx.log.refused("write_slow", drive.peer, f"{held_back} octets of a stream waited")
+            drive.give_up(stream)
+
 
 class Stall:
-    """How one stream's flow control moves, where a connection carries several."""
+    """How one stream's flow control moves."""
 
     __slots__ = ("_base", "_moved", "_moved_at", "_since")
 

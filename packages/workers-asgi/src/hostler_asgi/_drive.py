@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hostler.drive import Patience
 from hostler.plugin import Connection, Data, End, Event, Gone, Listener, Request, Switch, Transport, Waiting
 
-from hostler_asgi._deadlines import Stall, Watch, readable
+from hostler_asgi._deadlines import Watch, readable
 from hostler_asgi._exchange import Exchange
 from hostler_asgi._scope import Scopes
 from hostler_asgi._tls import describe
@@ -32,6 +32,8 @@ BURST = 1 << 20
 """Octets that one application may write before the loop has a turn, however fast its reader is."""
 LINGER_OCTETS = 65536
 """What is read and thrown away of a peer that goes on sending after its answer."""
+HALF_CLOSED = 0.5
+"""Seconds after a client's FIN in which its answer may still come before the application hears of it."""
 ROUNDS = 64
 """Pipelined requests begun in one turn; then other connections have their say."""
 
@@ -46,9 +48,9 @@ class Drive(asyncio.Protocol):
         "_eof",
         "_paused",
         "_scheduled",
-        "_stalls",
         "_unsent",
         "_watch",
+        "abandoned",
         "born",
         "connection",
         "exchanges",
@@ -87,13 +89,13 @@ class Drive(asyncio.Protocol):
         self._paused = False
         self.reading = True
         self._eof = False
+        self.abandoned = False
+        """The peer finished sending some time ago: most likely it has left, so `receive` says that it has."""
         self.file = False
         """An exchange writes a file to the socket itself: nothing is closed meanwhile."""
         self._unsent = 0
         self.writers = Waiters()
-        self._choked, self._burst = False, 0
-        self._stalls: dict[int, Stall] = {}
-        self.born = worker.now
+        self._choked, self._burst, self.born = False, 0, worker.now
         self._watch = Watch(worker.now)
         self.octets_in = self.octets_out = 0
 
@@ -119,7 +121,7 @@ class Drive(asyncio.Protocol):
             listener.address,
             worker.state,
             worker.root_path,
-            describe(tls) if tls is not None else None,
+            describe(tls, worker.certificates.get(tls.context)) if tls is not None else None,
         )
         worker.admitted(self)
         if worker.stopping:
@@ -137,14 +139,25 @@ class Drive(asyncio.Protocol):
         self.settle()
 
     def eof_received(self) -> bool:
-        """The peer has finished sending. What it asked for completely is still answered."""
+        """The peer has finished sending. What it asked for completely is still answered.
+
+        TCP does not tell who has left from who reads on: an application that listens is told after a moment.
+        """
         self._eof = True
         if self.lingering:
             return False
         self._corked = True
         self._take(self.connection.receive(b""))
         self.settle()
-        return not self.secure and not self.connection.closing
+        if self.secure or self.connection.closing:
+            return False
+        self.worker.loop.call_later(HALF_CLOSED, self._abandon)
+        return True
+
+    def _abandon(self) -> None:
+        self.abandoned = True
+        for exchange in self.exchanges.values():
+            exchange.abandoned()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is gone, whoever closed it."""
@@ -165,6 +178,8 @@ class Drive(asyncio.Protocol):
         """It has taken most of it."""
         self._paused = False
         self.writers.wake()
+        if self.connection.multiplexed:
+            self.settle()
 
     # -- events ----------------------------------------------------------------------------------------
 
@@ -318,15 +333,15 @@ class Drive(asyncio.Protocol):
     def flush(self) -> None:
         """Give the transport what the connection has to say."""
         self._unsent = 0
-        out = self.connection.outgoing()
-        if not out:
-            return
-        transport = self.transport
-        if transport.is_closing():
-            return
-        data = out[0] if len(out) == 1 else b"".join(out)
-        self.octets_out += len(data)
-        transport.write(data)
+        connection, transport = self.connection, self.transport
+        if self._paused and connection.multiplexed and not connection.closing:
+            return  # what is written next is chosen when the transport can take it
+        while (out := connection.outgoing()) and not transport.is_closing():
+            data = out[0] if len(out) == 1 else b"".join(out)
+            self.octets_out += len(data)
+            transport.write(data)
+            if self._paused or not connection.multiplexed:
+                return
 
     def _close(self) -> None:
         """All is said: close, and let a peer that may still be sending read its answer first."""
@@ -352,28 +367,15 @@ class Drive(asyncio.Protocol):
         for stream, exchange in list(self.exchanges.items()):
             if type(exchange) is WebSocket:
                 exchange.tick(now)
-            if connection.multiplexed:
-                self._look_at_stream(stream, exchange, now, patience)
+            if connection.multiplexed and stream in self.exchanges:
+                self._watch.look_at_stream(self, stream, now, patience)
 
-    def _look_at_stream(
-        self, stream: int, exchange: Exchange | WebSocket, now: float, patience: Patience
-    ) -> None:
-        held_back = self.connection.backlog(stream)
-        if not held_back:
-            self._stalls.pop(stream, None)
-            return
-        moved = exchange.sent - held_back
-        stall = self._stalls.get(stream)
-        if stall is None:
-            self._stalls[stream] = Stall(now, moved)
-        elif stall.over(now, moved, patience):
-            del self._stalls[stream]
-            self.worker.ctx.log.refused("write_slow", self.peer, f"{held_back} octets of a stream waited")
-            self.connection.abort(stream)
-            self.exchanges.pop(stream, None)
-            exchange.lost()
-            self.writers.wake()
-            self.settle()
+    def give_up(self, stream: int) -> None:
+        """One stream's reader is too slow: the others go on."""
+        self.connection.abort(stream)
+        self.exchanges.pop(stream).lost()
+        self.writers.wake()
+        self.settle()
 
     def expire(self) -> None:
         """The peer's time is over."""

@@ -111,6 +111,11 @@ class Exchange:
             self._waiters.wake()
         self.drive.worker.leave_soon(self)
 
+    def abandoned(self) -> None:
+        """The client finished sending and has most likely left: who waits in `receive` is told."""
+        if self._waiters is not None:
+            self._waiters.wake()
+
     def begin(self) -> None:
         """Call the application: at once where a task can begin eagerly, in the next turn otherwise."""
         worker = self.drive.worker
@@ -157,7 +162,7 @@ class Exchange:
                 if self.whole:
                     self._told = True
                     return {"type": "http.request", "body": b"", "more_body": False}
-            if self.gone or self.phase == DONE:
+            if self.gone or self.phase == DONE or (self.drive.abandoned and self.whole):
                 return {"type": "http.disconnect"}
             if not self._proceeded and not self.whole:
                 self._proceeded = True
@@ -280,7 +285,7 @@ class Exchange:
 
     def _returned(self) -> None:
         """It returned before its response was complete."""
-        if not self.gone:
+        if not self.gone and not self.drive.abandoned:
             self.drive.worker.log.error(
                 "%s %s: the application returned before its response was complete",
                 self.head.method,

@@ -27,6 +27,11 @@ class Refusal:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+PLAIN = ((b"content-type", b"text/plain; charset=utf-8"),)
+FORBIDDEN = Refusal(403, b"Forbidden\n")
+INTERNAL_ERROR = Refusal(500, b"Internal Server Error\n")
+
+
 class Denial:
     """An HTTP response that the application sends instead of accepting; its head goes with the first octets."""
 

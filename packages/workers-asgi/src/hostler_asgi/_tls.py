@@ -20,11 +20,41 @@ _SHORT = {
 """The attribute names of RFC 4514 section 3."""
 
 
-def describe(tls: Any) -> dict[str, Any]:
-    """The extension's value for one connection, from its `SSLObject`."""
+def own_certificate(context: ssl.SSLContext) -> str | None:
+    """The certificate that a server with this context sends, as PEM: what a client in memory gets of it.
+
+    The ssl module cannot be asked. None when a callback chooses by the name that a client wants.
+    """
+    if context.sni_callback is not None:
+        return None
+    asks = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    asks.check_hostname, asks.verify_mode = False, ssl.CERT_NONE
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server, client = context.wrap_bio(there, back, server_side=True), asks.wrap_bio(back, there)
+    try:
+        for _ in range(3):  # TLS 1.3 takes one exchange, TLS 1.2 two
+            if _shook_hands(client):
+                break
+            _shook_hands(server)
+        sent = client.getpeercert(binary_form=True)
+    except (ssl.SSLError, ValueError):
+        return None  # a context that this client cannot do with
+    return ssl.DER_cert_to_PEM_cert(sent) if sent else None
+
+
+def _shook_hands(side: ssl.SSLObject) -> bool:
+    try:
+        side.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True
+
+
+def describe(tls: Any, own: str | None) -> dict[str, Any]:
+    """The extension's value for one connection, from its `SSLObject`; `own`: the certificate of its server."""
     cipher = tls.cipher()
     return {
-        "server_cert": None,  # the ssl module cannot say which certificate it sent
+        "server_cert": own,
         "client_cert_chain": _chain(tls),
         "client_cert_name": _name(tls.getpeercert()),
         "client_cert_error": None,  # a certificate that fails its check ends the handshake

@@ -16,7 +16,7 @@ from websockets.exceptions import ProtocolError
 
 from hostler_asgi._errors import ClientDisconnected, MessageError, caused_by_disconnect
 from hostler_asgi._frames import Closed, Frames
-from hostler_asgi._handshake import Denial, Opening, Refusal
+from hostler_asgi._handshake import FORBIDDEN, INTERNAL_ERROR, PLAIN, Denial, Opening, Refusal
 from hostler_asgi._pings import Pings
 from hostler_asgi._waiters import Waiters
 
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 
 CONNECTING, OPEN, DENYING, CLOSING, CLOSED = range(5)
 """Not accepted; accepted; an HTTP response is being sent instead; closed for the application; over."""
-
-_PLAIN = ((b"content-type", b"text/plain; charset=utf-8"),)
-_FORBIDDEN = Refusal(403, b"Forbidden\n")
-_INTERNAL_ERROR = Refusal(500, b"Internal Server Error\n")
 
 
 class WebSocket:
@@ -132,6 +128,10 @@ class WebSocket:
         self.drive.worker.leave_soon(self)
         self.drive.worker.served(self)
 
+    def abandoned(self) -> None:
+        """The client finished sending a moment ago: there will be no WebSocket."""
+        self._waiters.wake()
+
     def stop(self) -> None:
         """A graceful stop began: the client is told that the service restarts."""
         if self._state == OPEN:
@@ -197,6 +197,8 @@ class WebSocket:
             if self._disconnect is not None:
                 closed = self._disconnect
                 return {"type": "websocket.disconnect", "code": closed.code, "reason": closed.reason}
+            if self._state == CONNECTING and self.drive.abandoned:
+                return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
             await self._waiters.wait(self.drive.worker.loop)
 
     async def send(self, message: Any) -> None:
@@ -211,7 +213,7 @@ class WebSocket:
             if not isinstance(code, int) or not isinstance(reason, str):
                 raise MessageError("websocket.close: code must be an int and reason a str")
             if self._state == CONNECTING:
-                self._refuse(_FORBIDDEN)
+                self._refuse(FORBIDDEN)
                 self._closed(Closed(1006, ""))
             elif self._state == OPEN:
                 self._close(code, reason)
@@ -359,7 +361,7 @@ class WebSocket:
             self.drive.put(len(out))
 
     def _refuse(self, refusal: Refusal) -> None:
-        self.status, self.headers = refusal.status, (*_PLAIN, *refusal.headers)
+        self.status, self.headers = refusal.status, (*PLAIN, *refusal.headers)
         self.connection.start(self.stream, refusal.status, self.headers, length=len(refusal.text))
         self.connection.data(self.stream, refusal.text)
         self._finish()
@@ -368,7 +370,7 @@ class WebSocket:
 
     def _returned(self) -> None:
         if self._state == CONNECTING:
-            self._refuse(_FORBIDDEN)
+            self._refuse(FORBIDDEN)
         elif self._state == OPEN:
             self._close(1000, "")
         elif self._state == DENYING:
@@ -385,7 +387,7 @@ class WebSocket:
 
     def _break_off(self, code: int) -> None:
         if self._state == CONNECTING:
-            self._refuse(_INTERNAL_ERROR)
+            self._refuse(INTERNAL_ERROR)
         elif self._state == OPEN:
             self._close(code, "")
         elif self._state == DENYING:

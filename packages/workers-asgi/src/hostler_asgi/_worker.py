@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hostler.drive import Patience
 from hostler.plugin import Waiting, WorkerContext
@@ -22,6 +22,9 @@ from hostler_asgi._lifespan import Lifespan
 from hostler_asgi._loop import new_loop
 from hostler_asgi._settings import AsgiSettings
 from hostler_asgi._websocket import WebSocket
+
+if TYPE_CHECKING:
+    import ssl
 
 TICK = 0.5
 """Seconds between two looks at the deadlines; also the heartbeat."""
@@ -72,6 +75,8 @@ class Worker:
         self.timed = ctx.log.access_wanted or self.hooked
         self.patience = Patience(core)
         self.handshake_timeout = core.tls_handshake_timeout or None
+        self.certificates: dict[ssl.SSLContext, str | None] = {}
+        """What the listeners' own certificates are, in PEM."""
         self.lifespan = Lifespan(app, settings.lifespan, ctx.log.error)
         self.state = self.lifespan.state
         self.now = time.monotonic()
