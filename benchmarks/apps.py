@@ -5,6 +5,8 @@ A path chooses nothing here: a server is told the application of its scenario, s
 
 from __future__ import annotations
 
+import functools
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
@@ -13,6 +15,8 @@ HELLO = b"Hello, world!"
 LARGE = bytes(range(256)) * 4096  # 1 MiB
 CHUNK = b"x" * 1023 + b"\n"
 CHUNKS = 100
+FILE_SIZE = 50 << 10
+"""Octets of the file that `asgi_file` answers with."""
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -111,3 +115,48 @@ async def asgi_stream(scope: Message, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     for left in range(CHUNKS - 1, -1, -1):
         await send({"type": "http.response.body", "body": CHUNK, "more_body": left > 0})
+
+
+async def asgi_crowded(scope: Message, receive: Receive, send: Send) -> None:
+    """1 MiB at `/large`, 13 octets elsewhere."""
+    if scope.get("path") != "/large":
+        await asgi_hello(scope, receive, send)
+        return
+    fields = [(b"content-type", b"application/octet-stream"), (b"content-length", b"%d" % len(LARGE))]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    await send({"type": "http.response.body", "body": LARGE})
+
+
+@functools.cache
+def file_of(size: int) -> str:
+    """The path of a file of so many octets, made once, in the folder that is gone after the measurement."""
+    path = os.path.abspath(f"{size}.bin")
+    with open(path, "wb") as file:
+        file.write((LARGE * (size // len(LARGE) + 1))[:size])
+    return path
+
+
+async def asgi_file(scope: Message, receive: Receive, send: Send) -> None:
+    """A file of 50 KiB: by pathsend where the server has it, read and sent in one piece elsewhere."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    path = file_of(FILE_SIZE)
+    fields = [(b"content-type", b"application/octet-stream"), (b"content-length", b"%d" % FILE_SIZE)]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    if "http.response.pathsend" in scope.get("extensions", {}):
+        await send({"type": "http.response.pathsend", "path": path})
+        return
+    with open(path, "rb") as file:
+        await send({"type": "http.response.body", "body": file.read()})
+
+
+async def asgi_echo(scope: Message, receive: Receive, send: Send) -> None:
+    """A WebSocket says every text that it hears; requests get 13 octets."""
+    if scope["type"] != "websocket":
+        await asgi_hello(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})

@@ -179,6 +179,14 @@ _ALL = (
         size=STREAM,
     ),
     Scenario(
+        "asgi-file",
+        "ASGI, a file of 50 KiB: by pathsend where the server has it, read by the application elsewhere",
+        "asgi_file",
+        _ASGI,
+        {"granian asgi": 1.0},
+        size=apps.FILE_SIZE,
+    ),
+    Scenario(
         "memory",
         "PSS of a worker with the 13-octet application, 4 workers after some load",
         "hello",
