@@ -178,16 +178,20 @@ class Channel:
 
     def flush(self) -> None:
         """Write what the connection has to say, as far as the socket takes it. Called under the lock."""
-        out = self.connection.outgoing()
-        if not out or self.gone:
-            return
-        try:
-            self.outbox.send(out)
-        except OSError:
-            self._break()
-            return
-        if self.outbox.size:
-            self._watch(self._interest | WRITE)
+        connection, outbox = self.connection, self.outbox
+        if outbox.size and connection.multiplexed and not connection.closing:
+            return  # what is written next is chosen when the socket can take it
+        while (out := connection.outgoing()) and not self.gone:
+            try:
+                outbox.send(out)
+            except OSError:
+                self._break()
+                return
+            if outbox.size:
+                self._watch(self._interest | WRITE)
+                return
+            if not connection.multiplexed:
+                return
 
     def beside(self, stream: int, descriptor: int, offset: int, count: int) -> bool:
         """Queue a part of a file behind what was written. Called under the lock; False: write it as data."""

@@ -5,79 +5,30 @@ Reads no clock but the one it is given, and that one only for rates. States of a
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from hostler.plugin import (
-    DateLine,
     Event,
-    FieldPolicy,
     Gone,
     Headers,
     Opening,
     ResponseError,
-    TrustList,
     Waiting,
 )
 
 from hostler_http2 import _frames as f
-from hostler_http2._answers import Answers
 from hostler_http2._control import on_unknown
 from hostler_http2._handlers import HANDLERS
-from hostler_http2._headers import HeadMaker
-from hostler_http2._hpack import Decoder, Limit, Words
+from hostler_http2._hpack import Decoder
 from hostler_http2._patience import Patience
 from hostler_http2._session import Session
-from hostler_http2._settings import Http2Settings
+from hostler_http2._shared import Shared
 from hostler_http2._streams import Stream
 
 MAX_CONTROL = 1000
 MAX_QUEUED = 1 << 20
 """Frames that answer control frames, and octets of bodies, that may wait to be written."""
-
-
-class Shared:
-    """What all HTTP/2 connections of one listener in one worker have in common."""
-
-    def __init__(self, opening: Opening) -> None:
-        own: Http2Settings = opening.settings or Http2Settings()
-        limits, policy = opening.limits, opening.policy
-        self.own = own
-        self.clock: Callable[[], float] = opening.shared.get("clock", time.monotonic)
-        self.answers = Answers(policy.server_header, DateLine())
-        self.words = Words()
-        self.limit = Limit(own.max_header_list_size or limits.head, limits.fields, limits.field)
-        self._trust = TrustList(policy.forwarded_allow)
-        self._makers: dict[tuple[bool, bool], HeadMaker] = {}
-        self.greeting = self._greeting(own, opening)
-
-    def maker(self, opening: Opening) -> HeadMaker:
-        """The maker of heads for connections like this one."""
-        kind = (self._trust.trusts(opening.transport), opening.transport.secure)
-        maker = self._makers.get(kind)
-        if maker is None:
-            fields = FieldPolicy(opening.policy, kind[0], self._trust)
-            maker = self._makers[kind] = HeadMaker(
-                opening.limits, opening.policy, fields, secure=kind[1], tunnels=opening.tunnels
-            )
-        return maker
-
-    def _greeting(self, own: Http2Settings, opening: Opening) -> bytes:
-        entries = {
-            f.MAX_CONCURRENT_STREAMS: own.max_concurrent_streams,
-            f.INITIAL_WINDOW_SIZE: own.initial_window_size,
-            f.MAX_FRAME_SIZE: own.max_frame_size,
-            f.NO_RFC7540_PRIORITIES: 1,
-        }
-        if self.limit.total:
-            entries[f.MAX_HEADER_LIST_SIZE] = self.limit.total
-        if opening.tunnels:
-            entries[f.ENABLE_CONNECT_PROTOCOL] = 1
-        greeting = f.settings(entries)
-        if own.connection_window_size > 65535:
-            greeting += f.window_update(0, own.connection_window_size - 65535)
-        return greeting
 
 
 def open_connection(opening: Opening) -> Connection:
@@ -150,6 +101,7 @@ class Connection:
         if not data:
             return self._finished()
         try:
+            self._patience.look()
             if not self._past_preface:
                 data = self._greet(data)
             frames, error = session.frames.cut(data)
@@ -169,7 +121,6 @@ class Connection:
                 raise f.ConnectionBroken(
                     f.ENHANCE_YOUR_CALM, "control frames faster than answers", "h2_queue"
                 )
-            self._patience.look()
         except f.ConnectionBroken as broken:
             session.broken(broken)
         return self._events()
@@ -305,6 +256,13 @@ class Connection:
             session.give(found.untaken)
             found.untaken = 0
         session.sender.wants(found)
+
+    def respond(
+        self, stream: int, status: int, headers: Headers, body: bytes, reason: bytes, trailers: Headers = ()
+    ) -> None:
+        self.start(stream, status, headers, length=len(body), reason=reason)
+        self.data(stream, body)
+        self.end(stream, trailers)
 
     def abort(self, stream: int) -> None:
         session = self._session

@@ -55,7 +55,8 @@ class Patience:
         if stream.closed or (stream.tunnel and not stream.backlog):
             return ""
         if stream.backlog:
-            return "window"  # whatever a window lets through is gone by now
+            # Until it is its turn to be written it waits for others, and the driver watches the socket.
+            return "window" if self._session.sender.waits(stream) else ""
         if not stream.remote_ended and not stream.tunnel and not stream.head.upgrade and stream.credit > 0:
             return "body"
         return ""
@@ -63,7 +64,7 @@ class Patience:
     def _overdue(self, stream: Stream, now: float) -> bool:
         waits = self._awaited(stream)
         if waits != stream.awaited:
-            stream.awaited, stream.since, stream.moved = waits, now, 0
+            self._begin(stream, waits, now)
             return False
         if not waits:
             return False
@@ -71,10 +72,18 @@ class Patience:
         elapsed = now - stream.since
         if elapsed <= own.stream_timeout:
             return False
-        if stream.moved and stream.moved >= elapsed * own.stream_min_rate:
-            stream.since, stream.moved = now, 0
+        moved = stream.moved
+        if waits == "window" and stream.window > 0:
+            # It is the connection's window that is shut, and others may be served from it first.
+            moved = self._session.sender.sent - stream.seen
+        if moved and moved >= elapsed * own.stream_min_rate:
+            self._begin(stream, waits, now)
             return False
         return True
+
+    def _begin(self, stream: Stream, waits: str, now: float) -> None:
+        stream.awaited, stream.since, stream.moved = waits, now, 0
+        stream.seen = self._session.sender.sent
 
     def _give_up(self, stream: Stream) -> None:
         session = self._session

@@ -1,7 +1,8 @@
 """The sending half of a connection: the peer's windows, the order of responses, frames ready to be written.
 
 Flow control (RFC 9113 section 5.2) decides how much, priorities (RFC 9218) whose turn it is. Frames for all that
-is allowed out are made when they are asked for, so that the end of a body travels with its last octets.
+is allowed out are made when they are asked for, so that the end of a body travels with its last octets, and never for
+more than one write: what a slow reader has not taken stays with its stream, uncopied.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from hostler_http2._streams import Stream
 JOINED = 8192
 """Below this size a payload is copied behind its nine octets rather than written as a piece of its own."""
 
+TURN = 1 << 18
+"""Octets of bodies for one write: more would only wait behind the socket, where no priority reaches it any more."""
 
-def _order(stream: Stream) -> tuple[int, bool, int]:
-    return (*stream.priority, stream.number)
+
+def _order(stream: Stream) -> tuple[int, bool, int, int]:
+    urgency, incremental = stream.priority
+    return urgency, incremental, stream.sent if incremental else 0, stream.number
 
 
 class Sender:
@@ -77,6 +82,10 @@ class Sender:
         self._ready.update(self._blocked)
         self._blocked.clear()
 
+    def waits(self, stream: Stream) -> bool:
+        """Whether the stream waits for a window rather than for its turn."""
+        return stream.number in self._blocked
+
     @property
     def blocked(self) -> Iterable[Stream]:
         """Streams that wait for a window."""
@@ -93,9 +102,9 @@ class Sender:
         return True
 
     def schedule(self) -> list[Stream]:
-        """Make frames of all that is allowed out. Returns the streams whose answers are complete."""
+        """Make frames of what is allowed out, for one write. Returns the streams whose answers are complete."""
         ended: list[Stream] = []
-        while self._ready:
+        while self._ready and self.size < TURN:
             streams = list(self._ready.values())
             self._ready.clear()
             if len(streams) == 1:
@@ -110,6 +119,9 @@ class Sender:
         """In order of urgency; the incremental ones of one urgency share, frame by frame."""
         position = 0
         while position < len(streams):
+            if self.size >= TURN:
+                self._ready.update((stream.number, stream) for stream in streams[position:])
+                return
             stream = streams[position]
             position += 1
             if not stream.priority[1]:
@@ -120,9 +132,10 @@ class Sender:
             while position < len(streams) and streams[position].priority == stream.priority:
                 sharing.append(streams[position])
                 position += 1
-            while sharing:
+            while sharing and self.size < TURN:
                 ended += [one for one in sharing if self._emit(one, True)]
                 sharing = [one for one in sharing if self._ready.pop(one.number, None) is not None]
+            self._ready.update((one.number, one) for one in sharing)
 
     def _emit(self, stream: Stream, once: bool) -> bool:
         """Frames of one stream, or only one; True when its answer is complete. `once` leaves the rest ready."""
@@ -148,7 +161,7 @@ class Sender:
             self._data(stream, payload, end)
             if end:
                 return True
-            if once and queue:
+            if queue and (once or self.size >= TURN):
                 self._ready[number] = stream
                 return False
         if not stream.finished or stream.sent_end:
@@ -167,6 +180,7 @@ class Sender:
         self.size += size
         self.sent += size
         stream.moved += size
+        stream.sent += size
         stream.sent_end = end
         header = f.frame_header(size, f.DATA, f.END_STREAM if end else 0, stream.number)
         if size <= JOINED:

@@ -36,6 +36,8 @@ class Stream:
         "queue",
         "received",
         "remote_ended",
+        "seen",
+        "sent",
         "sent_end",
         "since",
         "started",
@@ -67,6 +69,8 @@ class Stream:
         """The head, as long as it waits to be sent."""
         self.bare = False
         """The answer ends with its head."""
+        self.sent = 0
+        """Octets of the body that are out."""
         self.sent_end = False
         """END_STREAM was sent."""
         self.allowed: int | None = None
@@ -92,6 +96,8 @@ class Stream:
         self.awaited = ""
         self.since = 0.0
         self.moved = 0
+        self.seen = 0
+        """Octets that the connection had sent when the wait began."""
 
     def put(self, block: bytes) -> None:
         """Queue octets of the body."""

@@ -122,4 +122,8 @@ class Connection(Protocol):
         """A graceful stop began: finish what is in service, then close (`Connection: close`, GOAWAY)."""
 
     def outgoing(self) -> list[bytes]:
-        """What is to be written now; each call empties the queue."""
+        """What is to be written now; each call empties the queue.
+
+        One that is multiplexed may give less than it has: the driver calls again once these octets are written,
+        until there are none.
+        """
