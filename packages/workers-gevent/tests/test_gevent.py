@@ -7,6 +7,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from .conftest import until
+
 WORKER = ("--worker-class", "gevent")
 
 TOGETHER = """
@@ -67,6 +69,25 @@ def app(environ, start_response):
     return [b"ok"]
 """
 
+LEAVES = """
+import contextvars
+import gevent
+
+seen = contextvars.ContextVar("seen", default=0)
+forgotten = []
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/leaves":
+        forgotten.append(gevent.Timeout.start_new(0.02))
+    elif path == "/waits":
+        gevent.sleep(0.1)
+    before = seen.get()
+    seen.set(before + 1)
+    start_response("200 OK", [])
+    return [f"{before} {any(timer.pending for timer in forgotten)}".encode()]
+"""
+
 
 def test_a_hundred_requests_at_once(server: Any) -> None:
     """All are in the application at the same time, and the standard library is cooperative."""
@@ -91,6 +112,19 @@ def test_timeout_of_gevent_costs_its_request_only(server: Any) -> None:
     assert running.get("/timeout")[0] == 500
     assert running.get() == (200, b"ok")
     assert running.stop() == 0
+
+
+def test_what_a_request_leaves_in_its_greenlet(server: Any) -> None:
+    """Its context is no other's, and a timer that it forgot does not end the loop."""
+    running = server(LEAVES, *WORKER)
+    for _ in range(3):
+        for path in ("/", "/waits", "/"):
+            assert running.get(path) == (200, b"0 False")
+        assert running.get("/leaves")[0] == 200
+        until(lambda: running.get() == (200, b"0 False"), "the forgotten timer's end")
+    assert running.stop() == 0
+    assert "gave no sign of life" not in running.log
+    assert "exited with" not in running.log
 
 
 def test_application_imported_before_the_patch(server: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import eventlet
@@ -11,11 +12,21 @@ from hostler.drive import GreenDriver, Greens
 from hostler.plugin import WorkerContext
 
 
-def _wait_readable(descriptor: int, seconds: float) -> None:
-    try:
-        eventlet.hubs.trampoline(descriptor, read=True, timeout=seconds)
-    except eventlet.Timeout:
-        return
+def _greens() -> Greens:
+    hub = eventlet.hubs.get_hub()
+
+    def watch(descriptor: int, call: Callable[..., None]) -> Callable[[], Any]:
+        listener = hub.add(hub.READ, descriptor, call, call, lambda: None)
+        return lambda: hub.remove(listener)
+
+    return Greens(
+        hub=hub,
+        current=eventlet.getcurrent,
+        spawn=eventlet.spawn_n,
+        watch=watch,
+        after=lambda seconds, call: hub.schedule_call_global(seconds, call).cancel,
+        make_lock=patcher.original("threading").Lock,
+    )
 
 
 def serve(ctx: WorkerContext, settings: Any) -> None:
@@ -24,12 +35,6 @@ def serve(ctx: WorkerContext, settings: Any) -> None:
     ctx.log.error.warning(
         "the eventlet worker is deprecated, as eventlet itself is: move to --worker-class gevent or gthread"
     )
-    greens = Greens(
-        spawn=eventlet.spawn_n,
-        wait_readable=_wait_readable,
-        rest=lambda: eventlet.sleep(0),
-        make_lock=patcher.original("threading").Lock,
-    )
-    driver = GreenDriver(ctx, ctx.load_app(), greens)
+    driver = GreenDriver(ctx, ctx.load_app(), _greens())
     ctx.ready()
     driver.run()

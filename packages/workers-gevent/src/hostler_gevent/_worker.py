@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gevent
 from gevent import monkey
+from greenlet import greenlet
 from hostler.drive import GreenDriver, Greens
 from hostler.plugin import WorkerContext
 
 
-def _waiter() -> Any:
-    """A wait for one descriptor that keeps its watcher: the hub is told of the poller once."""
-    watchers: dict[int, Any] = {}
+def _greens() -> Greens:
+    hub = gevent.get_hub()
 
-    def wait_readable(descriptor: int, seconds: float) -> None:
-        hub = gevent.get_hub()
-        watcher = watchers.get(descriptor)
-        if watcher is None:
-            watcher = watchers[descriptor] = hub.loop.io(descriptor, 1)
-        with gevent.Timeout(seconds, False):
-            hub.wait(watcher)
+    def started(watcher: Any, call: Callable[..., None]) -> Callable[[], Any]:
+        watcher.start(call)
+        end: Callable[[], Any] = watcher.close
+        return end
 
-    return wait_readable
+    return Greens(
+        hub=hub,
+        current=gevent.getcurrent,
+        spawn=gevent.spawn_raw,
+        watch=lambda descriptor, call: started(hub.loop.io(descriptor, 1), call),
+        after=lambda seconds, call: started(hub.loop.timer(seconds), call),
+        make_lock=monkey.get_original("_thread", "allocate_lock"),
+        make=lambda function: greenlet(function, hub),
+        every_round=lambda call: started(hub.loop.prepare(), call),
+    )
 
 
 def serve(ctx: WorkerContext, settings: Any) -> None:
     """Load the application, say ready, serve until told to stop."""
     del settings
-    greens = Greens(
-        spawn=gevent.spawn,
-        wait_readable=_waiter(),
-        rest=lambda: gevent.sleep(0),
-        make_lock=monkey.get_original("_thread", "allocate_lock"),
-    )
-    driver = GreenDriver(ctx, ctx.load_app(), greens)
+    driver = GreenDriver(ctx, ctx.load_app(), _greens())
     ctx.ready()
     driver.run()
