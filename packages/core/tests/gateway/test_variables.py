@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hostler.gateway import head_of
+from hostler.gateway._variables import Names
 from hostler.http import FieldPolicy, Head, Limits, Policy, ProtocolError, TrustList
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -176,3 +177,19 @@ def test_any_values(variables: dict[bytes, bytes]) -> None:
     else:
         assert head.path[:1] in (b"/", b"*") or not variables.get(b"PATH_INFO", b"/").startswith(b"/")
         assert head.path.isascii()
+
+
+def test_remembered_names_change_nothing() -> None:
+    """What became of a name is the same the second time; the store has a bound, and long names have no place."""
+    names = Names()
+    policy = FieldPolicy(Policy(), False, TrustList(()))
+    odd = {b"UWSGI_FILE": b"x", b"HTTP_PROXY": b"x", b"HTTP_X(Y": b"x", b"MY_OWN": b"y", b"HTTP_A_B": b"z"}
+    variables = {**NGINX, **odd, b"HTTP_" + b"A" * 100: b"x"}
+    first, second = (head_of(variables, policy, Limits(), names) for _ in range(2))
+    alone = head_of(variables, policy, Limits())
+    assert first.headers == second.headers == alone.headers
+    assert first.variables == second.variables == alone.variables
+    assert set(names) == {*NGINX, *odd}
+    for number in range(5000):
+        head_of({b"REQUEST_METHOD": b"GET", b"HTTP_X%d" % number: b""}, policy, Limits(), names)
+    assert len(names) <= 1024

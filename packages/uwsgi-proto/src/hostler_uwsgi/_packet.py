@@ -45,28 +45,43 @@ class UwsgiDecoder:
         """The variables of a whole packet; repeated fields are joined, other names keep their last value."""
         found: dict[bytes, bytes] = {}
         position, end, count = HEADER, len(packet), 0
-        while position < end:
-            count += 1
-            if count > MAX_VARIABLES:
-                _refuse(f"a packet with more than {MAX_VARIABLES} variables")
-            key, position = _text(packet, position, end)
-            value, position = _text(packet, position, end)
-            if not key:
-                _refuse("a variable without a name")
-            if key in found:
-                if key in _ONCE:
-                    _refuse(f"a packet with two of {key.decode('ascii')}")
-                if key[:5] == b"HTTP_":
-                    value = found[key] + (b"; " if key == b"HTTP_COOKIE" else b", ") + value
-            found[key] = value
-        return found
+        try:
+            while position < end and count <= MAX_VARIABLES:
+                count += 1
+                start = position + 2
+                stop = start + packet[position] + (packet[position + 1] << 8)
+                key = packet[start:stop]
+                start = stop + 2
+                position = start + packet[stop] + (packet[stop + 1] << 8)
+                found[key] = packet[start:position]
+        except IndexError:
+            position = end + 1
+        if count > MAX_VARIABLES:
+            _refuse(f"a packet with more than {MAX_VARIABLES} variables")
+        if position > end:
+            _refuse("a variable that is longer than its packet")
+        if b"" in found:
+            _refuse("a variable without a name")
+        return found if count == len(found) else _joined(packet)
 
 
-def _text(packet: bytes, position: int, end: int) -> tuple[bytes, int]:
-    if position + 2 > end:
-        _refuse("a packet that ends inside a length")
+def _joined(packet: bytes) -> dict[bytes, bytes]:
+    """The variables of a sound packet in which a name stands twice."""
+    found: dict[bytes, bytes] = {}
+    position = HEADER
+    while position < len(packet):
+        key, position = _text(packet, position)
+        value, position = _text(packet, position)
+        if key in found:
+            if key in _ONCE:
+                _refuse(f"a packet with two of {key.decode('ascii')}")
+            if key[:5] == b"HTTP_":
+                value = found[key] + (b"; " if key == b"HTTP_COOKIE" else b", ") + value
+        found[key] = value
+    return found
+
+
+def _text(packet: bytes, position: int) -> tuple[bytes, int]:
     start = position + 2
     stop: int = start + _length(packet, position)[0]
-    if stop > end:
-        _refuse("a variable that is longer than its packet")
     return packet[start:stop], stop

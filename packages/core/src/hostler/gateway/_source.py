@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from hostler.gateway._variables import head_of
+from hostler.gateway._variables import Names, head_of
 from hostler.http import Connection, DateLine, FieldPolicy, Head, Opening, ProtocolError, TrustList
 from hostler.http1._body import Body, LengthBody
 from hostler.http1._connection import Http1Connection
@@ -13,6 +13,7 @@ from hostler.http1._render import GATEWAY, Entry, Renderer, outline_of
 
 _KEPT: Final = 128
 _KEPT_SIZE: Final = 4096
+_SEEN: Final = 1024
 
 
 class PacketDecoder(Protocol):
@@ -34,7 +35,7 @@ class PacketDecoder(Protocol):
 class PacketSource:
     """Reads packets for all connections of one listener."""
 
-    __slots__ = ("_decoder", "_fields", "_kept", "_limits", "known", "late")
+    __slots__ = ("_decoder", "_fields", "_kept", "_limits", "_names", "_seen", "known", "late")
 
     def __init__(self, decoder: PacketDecoder, opening: Opening, kept: bool) -> None:
         self._decoder = decoder
@@ -42,6 +43,8 @@ class PacketSource:
         self._limits = opening.limits
         # What forwarding fields say is older than what the web server says itself, in its variables.
         self._fields = FieldPolicy(opening.policy, False, TrustList(()))
+        self._names = Names()
+        self._seen: set[int] = set()
         self.late = ProtocolError(0, decoder.kind, "the packet was not complete in time")
         self.known: dict[bytes, Entry] = {}
 
@@ -56,11 +59,21 @@ class PacketSource:
         """The head of a whole packet. Raises `ProtocolError`."""
         entry = self.known.get(packet)
         if entry is None:
-            head = head_of(self._decoder.variables(packet), self._fields, self._limits)
+            head = head_of(self._decoder.variables(packet), self._fields, self._limits, self._names)
             entry = (head, outline_of(head.method, head.http_version, self._kept) | GATEWAY)
             if len(packet) <= _KEPT_SIZE:
-                keep(self.known, packet, entry, _KEPT)
+                self._remember(packet, entry)
         return entry
+
+    def _remember(self, packet: bytes, entry: Entry) -> None:
+        """Keep what comes a second time: most packets never do, and what is kept of them is only in the way."""
+        seen, mark = self._seen, hash(packet)
+        if mark in seen:
+            keep(self.known, packet, entry, _KEPT)
+        else:
+            if len(seen) >= _SEEN:
+                seen.clear()
+            seen.add(mark)
 
     def begin(self) -> PiecedPacket:
         """A packet that comes in pieces."""

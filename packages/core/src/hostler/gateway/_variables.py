@@ -7,6 +7,7 @@ says of its client, its scheme and its user: the listener's operator configured 
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -32,20 +33,50 @@ _FRAMING: Final = frozenset((b"content-length", b"content-type", b"transfer-enco
 """Fields that the web server dealt with; CONTENT_LENGTH and CONTENT_TYPE tell what became of them."""
 _METHOD = re.compile(rb"[A-Z0-9!$%&'*+\-.^_`|~]{1,32}").fullmatch
 _VERSIONS: Final = {b"HTTP/1.0": "1.0", b"HTTP/2.0": "2", b"HTTP/2": "2"}
+_KEPT: Final = 1024
+_KEPT_LENGTH: Final = 64
 
 
 def _bad(reason: str) -> ProtocolError:
     return ProtocolError(400, "bad_request", reason)
 
 
-def head_of(variables: dict[bytes, bytes], policy: FieldPolicy, limits: Limits) -> Head:
-    """The head that these variables describe. Raises `ProtocolError` with the status of the answer."""
+class Names(dict[bytes, bytes | str]):
+    """Variable -> a field's name as octets, its own name as text, nothing when the application does not see it.
+
+    Web servers send the same names again and again; what became of them is kept, up to a bound.
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, key: bytes) -> bytes | str:
+        name = _named(key)
+        if len(key) <= _KEPT_LENGTH:
+            if len(self) >= _KEPT:
+                self.clear()
+            self[key] = name
+        return name
+
+
+def head_of(
+    variables: dict[bytes, bytes], policy: FieldPolicy, limits: Limits, names: Names | None = None
+) -> Head:
+    """The head that these variables describe. Raises `ProtocolError` with the status of the answer.
+
+    `names` is kept by who makes many.
+    """
     get = variables.get
     method = get(b"REQUEST_METHOD", b"")
     if _METHOD(method) is None:
         raise _bad("a REQUEST_METHOD that is no method")
     length = _length(get(b"CONTENT_LENGTH", b""), limits)
-    fields = policy.apply(_fields(variables, length, limits))
+    found, shown = _divided(variables, Names() if names is None else names)
+    if get(b"CONTENT_TYPE"):
+        found.append((b"content-type", variables[b"CONTENT_TYPE"]))
+    if get(b"CONTENT_LENGTH"):
+        found.append((b"content-length", b"%d" % length))
+    _check(found, limits)
+    fields = policy.apply(found)
     named = fields.noted.get(b"host")
     if named is not None and host(named) is None:
         raise _bad("a Host field that is no host")
@@ -61,20 +92,46 @@ def head_of(variables: dict[bytes, bytes], policy: FieldPolicy, limits: Limits) 
         scheme=_scheme(variables),
         client=_client(variables),
         script_name=script,
-        variables={
-            name.decode("ascii"): value.decode("latin-1")
-            for name, value in variables.items()
-            if _shown(name, value)
-        },
+        variables=shown,
     )
 
 
-def _shown(name: bytes, value: bytes) -> bool:
-    """A variable that the application sees by its own name: operators add some (`uwsgi_param MY_VAR …`)."""
-    if name in _OWN or name.startswith((b"HTTP_", b"UWSGI_")) or _NAME(name) is None:
-        return False
+def _named(key: bytes) -> bytes | str:
+    if key[:5] == b"HTTP_":
+        name = key[5:].lower().replace(b"_", b"-")
+        return b"" if name in _FRAMING or token(name) is None else name
+    if key in _OWN or key[:6] == b"UWSGI_" or _NAME(key) is None:
+        return b""
+    return key.decode("ascii")
+
+
+def _divided(variables: dict[bytes, bytes], names: Names) -> tuple[list[tuple[bytes, bytes]], dict[str, str]]:
+    """Fields, and the variables that the application sees by their own names: operators add some."""
+    found: list[tuple[bytes, bytes]] = []
+    shown: dict[str, str] = {}
+    for key, value in variables.items():
+        name = names[key]
+        if type(name) is str:
+            shown[name] = value.decode("latin-1")
+        elif name:
+            found.append((name, value))  # type: ignore[arg-type]
     # PEP 3333 wants a name and a port; a web server without one leaves them to ours.
-    return bool(value) or name not in (b"SERVER_NAME", b"SERVER_PORT")
+    for own in ("SERVER_NAME", "SERVER_PORT"):
+        if shown.get(own) == "":
+            del shown[own]
+    return found, shown
+
+
+def _check(found: list[tuple[bytes, bytes]], limits: Limits) -> None:
+    octets = b"".join(chain.from_iterable(found))  # one look at all of them: names are tokens
+    if limits.field and len(octets) + 2 > limits.field:
+        for name, value in found:
+            if len(name) + len(value) + 2 > limits.field:
+                raise ProtocolError(431, "field_too_large", f"a field of more than {limits.field} octets")
+    if limits.fields and len(found) > limits.fields:
+        raise ProtocolError(431, "too_many_fields", f"more than {limits.fields} fields")
+    if has_controls(octets):
+        raise _bad("a control character in a field")
 
 
 def _length(value: bytes, limits: Limits) -> int:
@@ -86,28 +143,6 @@ def _length(value: bytes, limits: Limits) -> int:
     if limits.body and length > limits.body:
         raise ProtocolError(413, "body_too_large", f"a body of more than {limits.body} octets")
     return length
-
-
-def _fields(variables: dict[bytes, bytes], length: int, limits: Limits) -> list[tuple[bytes, bytes]]:
-    found: list[tuple[bytes, bytes]] = []
-    for key, value in variables.items():
-        if key[:5] != b"HTTP_":
-            continue
-        name = key[5:].lower().replace(b"_", b"-")
-        if name in _FRAMING or token(name) is None:
-            continue
-        if limits.field and len(name) + len(value) + 2 > limits.field:
-            raise ProtocolError(431, "field_too_large", f"a field of more than {limits.field} octets")
-        found.append((name, value))
-    if variables.get(b"CONTENT_TYPE"):
-        found.append((b"content-type", variables[b"CONTENT_TYPE"]))
-    if variables.get(b"CONTENT_LENGTH"):
-        found.append((b"content-length", b"%d" % length))
-    if limits.fields and len(found) > limits.fields:
-        raise ProtocolError(431, "too_many_fields", f"more than {limits.fields} fields")
-    if any(has_controls(value) for _, value in found):
-        raise _bad("a control character in a field")
-    return found
 
 
 def _paths(variables: dict[bytes, bytes]) -> tuple[bytes, bytes, bytes]:
@@ -128,7 +163,7 @@ def _paths(variables: dict[bytes, bytes]) -> tuple[bytes, bytes, bytes]:
     raw = target.partition(b"?")[0]
     if not path:
         encoded = raw if raw[:1] == b"/" else b"/"
-    elif raw[:1] == b"/" and unquote_to_bytes(raw) == path and raw.isascii():
+    elif raw[:1] == b"/" and raw.isascii() and (unquote_to_bytes(raw) if b"%" in raw else raw) == path:
         encoded = raw
     else:
         encoded = quote_from_bytes(path, safe=_PATH_SAFE).encode("ascii")
