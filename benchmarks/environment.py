@@ -16,8 +16,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-# Installed after the rest: it is compiled against libev, and the other rows do not depend on it.
-COMPILED = ("bjoern>=3.2",)
+# Installed after the rest: these are compiled, and the other rows do not depend on them.
+COMPILED = {"bjoern>=3.2": "a C compiler and the headers of libev", "uwsgi>=2.0.28": "a C compiler"}
 
 VERSIONS = """
 import importlib.metadata, json, platform
@@ -41,9 +41,9 @@ def prepare(folder: Path) -> Path:
     packages = [word for path in sorted(ROOT.glob("packages/*/")) for word in ("-e", str(path))]
     group = ("--group", f"{ROOT / 'pyproject.toml'}:bench")
     subprocess.run([*pip, "--no-build-isolation", *packages, *group], check=True)
-    for requirement in COMPILED:
+    for requirement, needed in COMPILED.items():
         if subprocess.run([*pip, requirement], check=False).returncode:
-            print(f"{requirement} did not build (it needs the headers of libev); it will be left out")
+            print(f"{requirement} did not build (it needs {needed}); it will be left out")
     return python
 
 

@@ -54,11 +54,11 @@ class Load:
 def sample(scenario: Scenario, server: Running, seconds: float) -> Sample:
     """Check one answer, warm the server up, then measure. Raises `ServerFailed` when an answer is wrong."""
     check(scenario, server)
-    run_wrk(scenario, server.port, max(LEAST_SECONDS, min(1.0, seconds / 3)))
+    run_wrk(scenario, server.asked, max(LEAST_SECONDS, min(1.0, seconds / 3)))
     if scenario.memory:
         return memory(scenario, server)
     before = cpu_seconds(server.pids())
-    load = run_wrk(scenario, server.port, seconds)
+    load = run_wrk(scenario, server.asked, seconds)
     spent = cpu_seconds(server.pids()) - before
     if not load.requests:
         raise ServerFailed(f"{server.server.name} answered no request under load: {server.tail()}")

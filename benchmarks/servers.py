@@ -113,6 +113,8 @@ class Running:
     def __init__(self, server: Server, python: Path, app: str, workers: int = 1, pinned: bool = True) -> None:
         self.server = server
         self.port = free_port()
+        self.asked = self.port
+        """Where requests go: a web server in front of it has another port."""
         pinning = ("taskset", "-c", SERVER_CPU) if pinned else ()
         self.command = [*pinning, str(python), *server.words(app, str(self.port), workers)]
         self.folder: tempfile.TemporaryDirectory[str] | None = None
@@ -166,7 +168,7 @@ class Running:
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Status and body of one request on a connection of its own."""
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        client = http.client.HTTPConnection("127.0.0.1", self.asked, timeout=5)
         try:
             client.request(method, path, body, {"Connection": "close"})
             answer = client.getresponse()
