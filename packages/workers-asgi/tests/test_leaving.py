@@ -221,6 +221,28 @@ def test_an_application_that_only_listens_hears_of_a_client_that_closed(serve_ap
     assert context.log.errors == []
 
 
+def test_a_stream_that_waits_for_news_ends_with_its_client(serve_app, raw, eventually):
+    """It neither sends nor listens, as frameworks do that rely on `send` to raise."""
+    ended = []
+
+    @without_lifespan
+    async def app(scope, receive, send):
+        await send(START)
+        await send(more(b"first"))
+        try:
+            await asyncio.sleep(600)
+        finally:
+            ended.append(True)
+
+    context = serve_app(app, own={"disconnect_grace_period": 0.1})
+    client = raw(context).say(GET)
+    client.hear(b"first")
+    client.close()
+    eventually(lambda: ended)
+    eventually(lambda: not context.status.connections and not context.status.active)
+    assert context.log.errors == []
+
+
 def test_an_application_that_listens_may_answer_a_client_that_closed_its_half(serve_app, raw):
     @without_lifespan
     async def app(scope, receive, send):

@@ -16,6 +16,10 @@ from hostler.plugin import Waiting
 if TYPE_CHECKING:
     from hostler_asgi._drive import Drive
 
+LINGER_OCTETS = 65536
+"""What is read and thrown away of a peer that goes on sending after its answer."""
+HALF_CLOSED = 0.5
+"""Seconds after a client's FIN in which its answer may still come before the application hears of it."""
 LAST_WORD = 1.0
 """Seconds that a stopping worker leaves a connection that was made but has not said anything yet, and a kept-alive
 one to send the request that may be on its way."""
@@ -94,12 +98,12 @@ class Watch:
             drive.retire()
 
     def look_at_stream(self, drive: Drive, stream: int, now: float, patience: Patience) -> None:
-        """Give up one stream whose reader is too slow, where a connection carries several."""
+        """Give up one stream when nothing of its connection moves; the protocol ends those that stall beside others."""
         held_back = drive.connection.backlog(stream)
         if not held_back:
             self._stalls.pop(stream, None)
             return
-        moved = drive.exchanges[stream].sent - held_back
+        moved = drive.octets_out - drive.transport.get_write_buffer_size()
         stall = self._stalls.get(stream)
         if stall is None:
             self._stalls[stream] = Stall(now, moved)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hostler.drive import Patience
 from hostler.plugin import Connection, Data, End, Event, Gone, Listener, Request, Switch, Transport, Waiting
 
-from hostler_asgi._deadlines import Watch, readable
+from hostler_asgi._deadlines import HALF_CLOSED, LINGER_OCTETS, Watch, readable
 from hostler_asgi._exchange import Exchange
 from hostler_asgi._scope import Scopes
 from hostler_asgi._tls import describe
@@ -30,10 +30,6 @@ BACKLOG = 65536
 """Octets that flow control may hold back before the application waits."""
 BURST = 1 << 20
 """Octets that one application may write before the loop has a turn, however fast its reader is."""
-LINGER_OCTETS = 65536
-"""What is read and thrown away of a peer that goes on sending after its answer."""
-HALF_CLOSED = 0.5
-"""Seconds after a client's FIN in which its answer may still come before the application hears of it."""
 ROUNDS = 64
 """Pipelined requests begun in one turn; then other connections have their say."""
 
@@ -139,10 +135,7 @@ class Drive(asyncio.Protocol):
         self.settle()
 
     def eof_received(self) -> bool:
-        """The peer has finished sending. What it asked for completely is still answered.
-
-        TCP does not tell who has left from who reads on: an application that listens is told after a moment.
-        """
+        """The peer has finished sending: gone, or reading on, which TCP does not tell. It may have its answer."""
         self._eof = True
         if self.lingering:
             return False
@@ -151,13 +144,16 @@ class Drive(asyncio.Protocol):
         self.settle()
         if self.secure or self.connection.closing:
             return False
-        self.worker.loop.call_later(HALF_CLOSED, self._abandon)
+        self.worker.loop.call_later(HALF_CLOSED, self._abandon, self.octets_out)
         return True
 
-    def _abandon(self) -> None:
-        self.abandoned = True
-        for exchange in self.exchanges.values():
-            exchange.abandoned()
+    def _abandon(self, sent: int) -> None:
+        """Tell who listens, unless something was sent meanwhile: a peer that had left would have refused it."""
+        if self.octets_out == sent and not (self.file or self._paused or self.transport.is_closing()):
+            self.abandoned = True
+            for exchange in self.exchanges.values():
+                exchange.abandoned()
+            self.settle()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is gone, whoever closed it."""
@@ -179,7 +175,7 @@ class Drive(asyncio.Protocol):
         self._paused = False
         self.writers.wake()
         if self.connection.multiplexed:
-            self.settle()
+            self._soon()
 
     # -- events ----------------------------------------------------------------------------------------
 
@@ -238,9 +234,8 @@ class Drive(asyncio.Protocol):
         if self._unsent >= CORK:
             self._burst += self._unsent
             self.flush()
-        elif not self._corked and not self._scheduled:
-            self._scheduled = True
-            self.worker.loop.call_soon(self._turn)
+        elif not self._corked:
+            self._soon()
 
     def took(self, connection: Connection, stream: int, octets: int) -> None:
         """The application consumed so much of a body: credit for the peer, and perhaps room to read on."""
@@ -248,8 +243,7 @@ class Drive(asyncio.Protocol):
         if self._corked or self._scheduled:
             return
         if connection.multiplexed or connection.held or connection.reading is not self.reading:
-            self._scheduled = True
-            self.worker.loop.call_soon(self._turn)
+            self._soon()
 
     def finished(self, exchange: Exchange | WebSocket) -> None:
         """An exchange is over: its answer is queued, or nobody is there to read it."""
@@ -260,8 +254,7 @@ class Drive(asyncio.Protocol):
             return
         connection = self.connection
         if connection.multiplexed or connection.held:
-            self._scheduled = True
-            self.worker.loop.call_soon(self._turn)
+            self._soon()
         else:
             self.settle()
 
@@ -297,6 +290,11 @@ class Drive(asyncio.Protocol):
 
     # -- after a round of actions ----------------------------------------------------------------------
 
+    def _soon(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self.worker.loop.call_soon(self._turn)
+
     def _turn(self) -> None:
         """The end of a turn of the loop in which applications acted."""
         self._scheduled = False
@@ -314,9 +312,8 @@ class Drive(asyncio.Protocol):
             connection = self.connection
         self._corked = False
         self.flush()
-        if connection.held and not self._scheduled:
-            self._scheduled = True
-            self.worker.loop.call_soon(self._turn)
+        if connection.held:
+            self._soon()
         if self.writers and not self._paused:
             self.writers.wake()
         if connection.closing:
@@ -325,10 +322,7 @@ class Drive(asyncio.Protocol):
         reading = connection.reading and not self._choked
         if reading is not self.reading and not self._eof and not self.transport.is_closing():
             self.reading = reading
-            if reading:
-                self.transport.resume_reading()
-            else:
-                self.transport.pause_reading()
+            (self.transport.resume_reading if reading else self.transport.pause_reading)()
 
     def flush(self) -> None:
         """Give the transport what the connection has to say."""
@@ -336,11 +330,15 @@ class Drive(asyncio.Protocol):
         connection, transport = self.connection, self.transport
         if self._paused and connection.multiplexed and not connection.closing:
             return  # what is written next is chosen when the transport can take it
+        end = self.octets_out + BURST
         while (out := connection.outgoing()) and not transport.is_closing():
             data = out[0] if len(out) == 1 else b"".join(out)
             self.octets_out += len(data)
             transport.write(data)
             if self._paused or not connection.multiplexed:
+                return
+            if self.octets_out > end:
+                self._soon()
                 return
 
     def _close(self) -> None:

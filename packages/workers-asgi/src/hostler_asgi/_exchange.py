@@ -112,8 +112,13 @@ class Exchange:
         self.drive.worker.leave_soon(self)
 
     def abandoned(self) -> None:
-        """The client finished sending and has most likely left: who waits in `receive` is told."""
-        if self._waiters is not None:
+        """The client finished sending and has most likely left: who waits in `receive` is told.
+
+        A stream that is silent since then can be told by nothing but its end.
+        """
+        if self.phase == BODY:
+            self.connection.abort(self.stream)
+        elif self._waiters is not None:
             self._waiters.wake()
 
     def begin(self) -> None:
