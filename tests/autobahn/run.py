@@ -28,8 +28,8 @@ TOGETHER = (
     "application could answer them (RFC 6455 section 7.1.7 asks for no answer)."
 )
 WHOLE_FRAMES = (
-    "Text is checked frame by frame, not octet by octet: bad UTF-8 is refused with 1007 at the end of its frame, in however "
-    "many pieces that came. Bad fragments are refused before the next one (6.4.1, 6.4.2)."
+    "Text is checked frame by frame, not octet by octet: bad UTF-8 is refused with 1007 at the end of its frame, in "
+    "however many pieces that came. Bad fragments are refused before the next one (6.4.1, 6.4.2)."
 )
 UNDEFINED = "The suite only notes what the server does; RFC 6455 leaves it open."
 EXPLAINED = {"3.": TOGETHER, "4.": TOGETHER, "5.": TOGETHER, "6.4.": WHOLE_FRAMES, "7.": UNDEFINED}
