@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-import requests
 from hostler_testkit.client import until
 from websockets.sync.client import connect
 
@@ -24,8 +24,7 @@ FRAMEWORKS = {
 
 @pytest.fixture
 def session() -> Any:
-    with requests.Session() as session:
-        session.trust_env = False
+    with httpx.Client(trust_env=False, timeout=60) as session:
         yield session
 
 
@@ -44,15 +43,15 @@ def url(running: Any, path: str, scheme: str = "http") -> str:
 
 
 @pytest.mark.load
-def test_requests_uploads_and_websockets(server: Any, session: requests.Session, framework: str) -> None:
+def test_requests_uploads_and_websockets(server: Any, session: httpx.Client, framework: str) -> None:
     running = start(server, framework)
     for _ in range(5):
         answer = session.get(url(running, "/"))
         assert (answer.status_code, framework in answer.text) == (200, True)
     size = 3_000_000
-    assert session.post(url(running, "/upload"), data=bytes(size)).json() == {"size": size}
+    assert session.post(url(running, "/upload"), content=bytes(size)).json() == {"size": size}
     blocks = (bytes(1000) for _ in range(500))
-    assert session.post(url(running, "/upload"), data=blocks).json() == {"size": 500_000}
+    assert session.post(url(running, "/upload"), content=blocks).json() == {"size": 500_000}
     assert session.get(url(running, "/missing")).status_code == 404
     with connect(url(running, "/ws", "ws"), max_size=None) as client:
         for text in ("hello", "é" * 100_000):
@@ -63,10 +62,14 @@ def test_requests_uploads_and_websockets(server: Any, session: requests.Session,
 
 
 @pytest.mark.load
-def test_a_stream_of_events_is_closed_when_its_client_leaves(server: Any, session: requests.Session) -> None:
+@pytest.mark.parametrize("kind", ["ticking", "silent"])
+def test_a_stream_of_events_is_closed_when_its_client_leaves(
+    server: Any, session: httpx.Client, kind: str
+) -> None:
+    """Its client just closes: who sends is refused, who waits for news is ended all the same."""
     running = start(server, "starlette")
-    with session.get(url(running, "/events"), stream=True) as answer:
-        assert next(answer.iter_lines()) == b"data: tick"
+    with session.stream("GET", url(running, f"/events/{kind}")) as answer:
+        assert next(answer.iter_lines()) == "data: tick"
     session.close()
     running.await_left("closed")
     running.stop()
@@ -74,15 +77,22 @@ def test_a_stream_of_events_is_closed_when_its_client_leaves(server: Any, sessio
 
 
 @pytest.mark.load
+def test_a_stream_of_fastapi(server: Any, session: httpx.Client) -> None:
+    running = start(server, "fastapi")
+    with session.stream("GET", url(running, "/stream")) as answer:
+        assert list(answer.iter_lines()) == [str(number) for number in range(1000)]
+
+
+@pytest.mark.load
 @pytest.mark.parametrize("name", ["starlette", "fastapi"])
-def test_background_tasks_run_after_the_answer(server: Any, session: requests.Session, name: str) -> None:
+def test_background_tasks_run_after_the_answer(server: Any, session: httpx.Client, name: str) -> None:
     running = start(server, name)
     assert "later" in session.get(url(running, "/background")).text
     running.await_left("background")
 
 
 @pytest.mark.load
-def test_static_files(server: Any, session: requests.Session) -> None:
+def test_static_files(server: Any, session: httpx.Client) -> None:
     running = start(server, "starlette")
     content = (SITES / "starlette_site.py").read_bytes()
     for path in ("/static/starlette_site.py", "/file"):
@@ -93,7 +103,7 @@ def test_static_files(server: Any, session: requests.Session) -> None:
 
 
 @pytest.mark.load
-def test_a_lifespan_of_fastapi(server: Any, session: requests.Session) -> None:
+def test_a_lifespan_of_fastapi(server: Any, session: httpx.Client) -> None:
     running = start(server, "fastapi")
     assert session.get(url(running, "/")).json() == "fastapi"
     assert running.left("started") is not None

@@ -158,6 +158,41 @@ def test_an_application_that_goes_on_is_cancelled_after_the_grace_period(serve_a
     assert context.log.errors == []
 
 
+def test_a_stream_that_knows_has_its_grace_period(serve_app, raw, eventually):
+    seen, going = [], []
+
+    @without_lifespan
+    async def app(scope, receive, send):
+        await send(START)
+        await send(more(b"x"))
+        try:
+            while scope["path"] == "/":
+                await send(more(b"x" * 1000))
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(600)
+        except OSError:
+            seen.append("knows")
+            while not going:
+                await asyncio.sleep(0.01)
+            seen.append("cleared up")
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    context = serve_app(app, own={"disconnect_grace_period": 600.0})
+    client = raw(context).say(GET)
+    client.hear(b"x")
+    client.reset()
+    eventually(lambda: seen == ["knows"])
+    later = raw(context).say(GET.replace(b"/ ", b"/silent "))
+    later.hear(b"x")
+    later.reset()
+    eventually(lambda: len(seen) == 2)
+    assert seen == ["knows", "cancelled"]
+    going.append(True)
+    eventually(lambda: seen == ["knows", "cancelled", "cleared up"])
+
+
 def test_work_after_the_answer_is_not_cancelled_when_the_client_leaves(serve_app, raw, eventually):
     seen = []
     going = []
@@ -221,7 +256,8 @@ def test_an_application_that_only_listens_hears_of_a_client_that_closed(serve_ap
     assert context.log.errors == []
 
 
-def test_a_stream_that_waits_for_news_ends_with_its_client(serve_app, raw, eventually):
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_stream_that_waits_for_news_ends_with_its_client(serve_app, raw, eventually, how):
     """It neither sends nor listens, as frameworks do that rely on `send` to raise."""
     ended = []
 
@@ -234,10 +270,10 @@ def test_a_stream_that_waits_for_news_ends_with_its_client(serve_app, raw, event
         finally:
             ended.append(True)
 
-    context = serve_app(app, own={"disconnect_grace_period": 0.1})
+    context = serve_app(app, own={"disconnect_grace_period": 600.0})
     client = raw(context).say(GET)
     client.hear(b"first")
-    client.close()
+    getattr(client, how)()
     eventually(lambda: ended)
     eventually(lambda: not context.status.connections and not context.status.active)
     assert context.log.errors == []

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import BackgroundTasks, FastAPI, Request, WebSocket
+from fastapi.responses import StreamingResponse
 
 LEFT = Path(os.environ["HOSTLER_TESTKIT_DIRECTORY"])
 
@@ -35,6 +36,15 @@ async def upload(request: Request):
 def background(tasks: BackgroundTasks):
     tasks.add_task((LEFT / "background").write_text, "yes")
     return "later"
+
+
+@app.get("/stream")
+async def stream():
+    async def numbers():
+        for number in range(1000):
+            yield f"{number}\n"
+
+    return StreamingResponse(numbers())
 
 
 @app.websocket("/ws")

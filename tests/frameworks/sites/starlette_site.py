@@ -31,7 +31,7 @@ async def events(request):
         try:
             while True:
                 yield "data: tick\n\n"
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(600 if request.path_params["kind"] == "silent" else 0.05)
         finally:
             (LEFT / "closed").write_text("yes")
 
@@ -58,7 +58,7 @@ app = Starlette(
     routes=[
         Route("/", index),
         Route("/upload", upload, methods=["POST"]),
-        Route("/events", events),
+        Route("/events/{kind}", events),
         Route("/background", background),
         Route("/file", file),
         WebSocketRoute("/ws", echo),

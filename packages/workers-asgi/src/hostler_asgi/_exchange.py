@@ -43,6 +43,7 @@ class Exchange:
         "gone",
         "head",
         "headers",
+        "heard",
         "phase",
         "seconds",
         "sent",
@@ -60,6 +61,8 @@ class Exchange:
         self.stream = stream
         self.head = head
         self.gone = False
+        self.heard = False
+        """The application knows that its client is gone."""
         self.task: asyncio.Task[None] | None = None
         self.environ: dict[str, Any] | None = None
         self.status = 500
@@ -168,6 +171,7 @@ class Exchange:
                     self._told = True
                     return {"type": "http.request", "body": b"", "more_body": False}
             if self.gone or self.phase == DONE or (self.drive.abandoned and self.whole):
+                self.heard = True
                 return {"type": "http.disconnect"}
             if not self._proceeded and not self.whole:
                 self._proceeded = True
@@ -259,12 +263,18 @@ class Exchange:
             self.complete()
 
     @property
+    def oblivious(self) -> bool:
+        """It streams, and neither sends nor listens: it cannot know that its client is gone."""
+        return self.phase == BODY and not self.heard
+
+    @property
     def carries_body(self) -> bool:
         """Whether octets of a body may follow the head."""
         return self.head.method != "HEAD" and self.status not in (204, 304)
 
     def disconnected(self) -> ClientDisconnected:
         """What `send` raises once the client has left."""
+        self.heard = True
         return ClientDisconnected("the client has left")
 
     def stop(self) -> None:

@@ -59,6 +59,7 @@ class WebSocket:
     )
 
     whole = carries_body = True
+    oblivious = False
     reason = ""
 
     def __init__(self, drive: Drive, stream: int, head: Head) -> None:

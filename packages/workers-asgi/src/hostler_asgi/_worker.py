@@ -31,6 +31,9 @@ TICK = 0.5
 QUICK = 1.0
 """Seconds that a quick stop leaves the application's lifespan."""
 
+OBLIVIOUS = 0.25
+"""Seconds after which a stream is cancelled whose application cannot know that its client has left."""
+
 
 def serve(ctx: WorkerContext, settings: AsgiSettings) -> None:
     """Load the application, run its startup, say ready, serve until told to stop."""
@@ -304,6 +307,14 @@ class Worker:
         """Its client is gone: the application has a grace period, then its task is cancelled."""
         if exchange in self.running:
             seconds = self.settings.disconnect_grace_period
+            first = min(seconds, OBLIVIOUS)
+            self._leaving[exchange] = self.loop.call_later(first, self._remind, exchange, seconds - first)
+
+    def _remind(self, exchange: Exchange | WebSocket, seconds: float) -> None:
+        """A stream that waits for news has nothing to finish; all others have the rest of their time."""
+        if exchange.oblivious:
+            self._cancel(exchange)
+        else:
             self._leaving[exchange] = self.loop.call_later(seconds, self._cancel, exchange)
 
     def left(self, exchange: Exchange | WebSocket) -> None:
