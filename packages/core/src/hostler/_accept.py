@@ -50,12 +50,13 @@ class Door:
             self._open = True
             self._driver.poller.add(self._listener.socket.fileno(), READ, exclusive=True)
 
-    def look_again(self) -> None:
-        """Register anew, so that what waits is told again.
+    def look(self) -> None:
+        """Another worker leaves a connection; it may be none of this listener's."""
+        if self._open:
+            self.ready(READ)
 
-        The kernel wakes one of the workers for a connection. If that one has nobody free and shuts its door, no
-        other hears of the connection until the next one comes.
-        """
+    def look_again(self) -> None:
+        """Register anew, so that what waits is told again, whatever worker it was told before."""
         if self._open:
             descriptor = self._listener.socket.fileno()
             self._driver.poller.remove(descriptor)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from hostler._bell import Bell
     from hostler._children import Child
     from hostler._heartbeat import Page
     from hostler._state import Plan
@@ -29,6 +30,7 @@ class Birth:
     page: Page
     turn: Turn
     """Held while a child looks at what others write to the page, and writes it."""
+    bell: Bell
     parent: int
     """The arbiter's pid."""
     wake_arbiter: Callable[[], None]

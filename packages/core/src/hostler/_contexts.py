@@ -109,6 +109,17 @@ class WorkerStatus(Protocol):
         """The least number of connections that another ready worker of this server holds; -1 when it is alone."""
 
 
+class Bell(Protocol):
+    """What every worker of this server hears when one rings it."""
+
+    @property
+    def descriptor(self) -> int:
+        """Has an edge (EPOLLET) for each ring and is never read; -1 where the kernel tells all of each connection."""
+
+    def ring(self) -> None:
+        """A connection waits in the backlog that this worker does not take: let the others look."""
+
+
 class WorkerContext(Protocol):
     """Everything a worker may know. It installs no signal handler, drops no privilege, reads no environment."""
 
@@ -163,6 +174,7 @@ class WorkerContext(Protocol):
         """Call the user's hook with as many of its arguments as it takes; errors are logged."""
 
     status: WorkerStatus
+    bell: Bell
 
 
 @dataclass(frozen=True, slots=True)

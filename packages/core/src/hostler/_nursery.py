@@ -155,6 +155,7 @@ class Nursery:
             plan,
             state.page,
             state.turn,
+            state.bell,
             os.getpid(),
             state.signals.wake,
             tuple(self._strange(child, plan)),

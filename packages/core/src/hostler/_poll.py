@@ -15,6 +15,9 @@ _EPOLL = getattr(select, "epoll", None)
 
 _EXCLUSIVE = getattr(select, "EPOLLEXCLUSIVE", 0)
 
+EDGE = getattr(select, "EPOLLET", 0)
+"""With an interest: tell of each change once, not as long as it lasts. For what only epoll watches."""
+
 READ, WRITE, BROKEN = 1, 4, 0x18
 """Bits of a readiness: EPOLLIN, EPOLLOUT, EPOLLERR | EPOLLHUP, which elsewhere get the same numbers."""
 

@@ -16,7 +16,7 @@ from typing import Any
 from hostler._channel import Channel
 from hostler._contexts import WorkerContext
 from hostler._drive import Driver
-from hostler._poll import READ
+from hostler._poll import EDGE, READ
 from hostler._wsgi import HIGH_WATER, Exchange
 from hostler.http import Request
 
@@ -67,6 +67,9 @@ class SharedDriver(Driver):
         for descriptor in (self._wake_read, self._wake_write):
             os.set_blocking(descriptor, False)
         self.poller.add(self._wake_read, READ)
+        self._bell = context.bell if context.multiprocess else None
+        if self._bell is not None and self._bell.descriptor >= 0:
+            self.poller.add(self._bell.descriptor, READ | EDGE)
 
     def exchange(self, channel: Channel, request: Request) -> Exchange:
         """The exchange of a request that has just come. Called under the channel's lock."""
@@ -103,6 +106,9 @@ class SharedDriver(Driver):
                 read(descriptor, 4096)
             except BlockingIOError:
                 return  # who led the loop before has read it
+        elif self._bell is not None and descriptor == self._bell.descriptor:
+            for door in list(self._doors.values()):
+                door.look()
         else:
             super()._other(descriptor, mask)
 
@@ -111,12 +117,16 @@ class SharedDriver(Driver):
         return self.saturated is not None and self.saturated()
 
     def stopping_accepts(self) -> bool:
-        """While nobody could serve them, new connections wait where another worker can take them."""
-        if self.full():
+        """While nobody could serve them, new connections wait where another worker can take them, and is told so."""
+        full = self.full()
+        if full:
             for door in self._doors.values():
                 door.shut(self.now + SATURATED)
-            return True
-        return super().stopping_accepts()
+        elif not super().stopping_accepts():
+            return False
+        if self._bell is not None:
+            self._bell.ring()
+        return True
 
     def has_more_than_its_share(self) -> bool:
         """As in the one-request driver."""

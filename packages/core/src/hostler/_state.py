@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hostler._bell import Bell
 from hostler._children import Child, Children
 from hostler._heartbeat import Page
 from hostler._signals import SignalQueue
@@ -50,6 +51,7 @@ class State:
     children: Children = field(default_factory=Children)
     page: Page = field(default_factory=Page)
     turn: Turn = field(default_factory=Turn)
+    bell: Bell = field(default_factory=Bell)
     signals: SignalQueue = field(default_factory=SignalQueue)
     stopping: str = ""
     """"", "graceful" or "quick"."""

@@ -120,6 +120,7 @@ class Context(ChildContext):
         self.handle = birth.child.handle
         self.handle.context = self
         self.status = SlotStatus(birth.page, self.slot)
+        self.bell = birth.bell
         configuration = birth.plan.configuration
         self._openings = Openings(configuration, configuration.worker, listeners)
         self._hooks = birth.plan.hooks

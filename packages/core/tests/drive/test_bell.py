@@ -1,0 +1,73 @@
+"""Workers that share a listener: a connection that one leaves in the backlog is taken by another that sleeps."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hostler._bell import Bell
+from hostler._shared_drive import SharedDriver
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+NEVER = 3600.0
+"""Instead of the half second after which a worker looks by itself."""
+
+
+def hello(environ: Any, start_response: Any) -> list[bytes]:
+    """The least that serves."""
+    start_response("200 OK", [])
+    return [b"hello"]
+
+
+def one_of_several(bell: Bell, listening: socket.socket, *, full: bool) -> Callable[[Any, Any], SharedDriver]:
+    """What makes the driver of a worker with a listener and a bell in common."""
+
+    def make(context: Any, application: Any) -> SharedDriver:
+        context.multiprocess, context.bell = True, bell
+        context.door.socket.close()
+        context.door.socket = listening.dup()
+
+        def run(exchange: Any) -> None:
+            exchange.run()
+            driver.complete(exchange)
+
+        driver = SharedDriver(context, application, run)
+        driver.saturated = lambda: full
+        return driver
+
+    return make
+
+
+@pytest.mark.parametrize("order", [(True, False), (False, True), (True, False, True), (True, True, False)])
+def test_connection_that_a_full_worker_leaves(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, order: tuple[bool, ...]
+) -> None:
+    """Whichever worker the kernel wakes, the one with room serves, though no other connection comes."""
+    monkeypatch.setattr("hostler._drive.TICK", NEVER)
+    monkeypatch.setattr("hostler._shared_drive.SATURATED", NEVER)
+    bell = Bell()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        for full in order:
+            serve(hello, one_of_several(bell, listening, full=full))
+        with socket.create_connection(listening.getsockname(), 30) as peer:
+            peer.sendall(GET)
+            assert b"".join(iter(lambda: peer.recv(4096), b"")).endswith(b"\r\n\r\nhello")
+
+
+def test_ring_is_heard_by_all() -> None:
+    """Each watcher sees an edge for each ring, and nobody has to read it away."""
+    bell = Bell()
+    watchers = [select.epoll() for _ in range(3)]
+    for watcher in watchers:
+        watcher.register(bell.descriptor, select.EPOLLIN | select.EPOLLET)
+        assert watcher.poll(0) == []
+    for _ in range(2):
+        bell.ring()
+        assert [len(watcher.poll(0)) for watcher in watchers] == [1, 1, 1]
+        assert [watcher.poll(0) for watcher in watchers] == [[], [], []]
+    for watcher in watchers:
+        watcher.close()
