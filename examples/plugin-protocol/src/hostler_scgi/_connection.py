@@ -167,6 +167,14 @@ class ScgiConnection:
         """The end of the connection is the end of the answer; a missing rest shows by Content-Length."""
         self._finish()
 
+    def respond(
+        self, stream: int, status: int, headers: Headers, body: bytes, reason: bytes, trailers: Headers = ()
+    ) -> None:
+        """The whole answer at once."""
+        self.start(stream, status, headers, length=len(body), reason=reason)
+        self.data(stream, body)
+        self.end(stream, trailers)
+
     def abort(self, stream: int) -> None:
         """Nothing more comes; the gateway sees a body without its end."""
         self.abrupt = True

@@ -2,7 +2,8 @@
 
 Moves bytes between the two and requests to the driver; knows no field, no status, no application. What a slow
 reader has not taken waits here, with the loop. `lock` is held for the few microseconds of each call into the
-connection when several threads work for one driver; the application never runs under it.
+connection when several threads work for one driver; the application never runs under it. What each request
+passes acquires and releases it by hand, which costs a third of what `with` does.
 """
 
 from __future__ import annotations
@@ -102,19 +103,17 @@ class Channel:
 
     def start(self) -> None:
         """Just accepted: most clients have sent their request already, which saves a wait and a registration."""
-        self.read()
+        self.ready(READ)
         if not self.gone and not self._registered:
             self._watch(READ)
 
     def ready(self, mask: int) -> None:
-        """The poller says that the socket can be read, written, or is broken."""
-        if mask & WRITE:
-            self._write_pending()
-        if mask & (READ | BROKEN) and not self.gone:
-            self.read()
-
-    def read(self) -> None:
-        """Take what has come and let the connection make events of it."""
+        """The socket can be read, written, or is broken: take what has come, and let the connection make events."""
+        if mask != READ:
+            if mask & WRITE:
+                self._write_pending()
+            if not mask & (READ | BROKEN) or self.gone:
+                return
         try:
             data = self.socket.recv(CHUNK)
         except BlockingIOError:
@@ -129,8 +128,12 @@ class Channel:
         if not data:
             self.eof = True
         self._octets_in += len(data)
-        with self.lock:
+        lock = self.lock
+        lock.acquire()
+        try:
             ready = take(self, self.connection.receive(data))
+        finally:
+            lock.release()
         self.settle(ready)
         if self.transport.secure and not self.gone and not self.eof and self._more_decrypted():
             self.driver.again(self)
@@ -151,10 +154,14 @@ class Channel:
                 ready = take(self, self.connection.resume())
             if not ready:
                 break
-        with self.lock:
+        lock = self.lock
+        lock.acquire()
+        try:
             self.flush()
             ready = self._unpark() if self._parked else []
             self._look()
+        finally:
+            lock.release()
         if ready:
             self.settle(ready)
 

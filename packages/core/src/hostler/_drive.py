@@ -67,7 +67,8 @@ class Driver:
         self.application = Application(context, application, threaded=threaded)
         self.make_lock: Callable[[], Any] = threading.Lock
         """What makes the lock of a channel."""
-        self.dispatch: Callable[[Exchange], None] = self._run
+        # Alone, nobody is kept waiting who could go elsewhere.
+        self.dispatch: Callable[[Exchange], object] = self._run if context.multiprocess else Exchange.run
         self.members: dict[int, Member] = {}
         self._limit = context.settings.worker_connections or 1 << 30
         self._doors: dict[int, Door] = {}
@@ -82,7 +83,6 @@ class Driver:
         self._stop_began = 0.0
         self._said_short = 0.0
         self._slow_until = 0.0
-        self._crowded = context.multiprocess
         self._status = context.status
 
     # -- the loop --------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ class Driver:
         for _ in range(len(self._again)):
             channel = self._again.popleft()
             if not channel.gone:
-                channel.read()
+                channel.ready(READ)
         self.log.flush()
         if now - self._swept >= TICK or self.context.stopping:
             self._sweep(now)
@@ -257,7 +257,7 @@ class Driver:
 
     def has_more_than_its_share(self) -> bool:
         """Whether another worker holds fewer connections, so that it should take the next one."""
-        if not self._crowded:
+        if not self.context.multiprocess:
             return False
         count = len(self.members)
         status = self.context.status
@@ -329,9 +329,6 @@ class Driver:
         A connection kept here waits for a slow neighbour even while another worker is idle. So for a while after
         a slow request each answer is its connection's last: the next request goes to whichever worker is free.
         """
-        if not self._crowded:
-            exchange.run()
-            return
         began = time.monotonic()
         if began < self._slow_until:
             channel = exchange.channel

@@ -57,8 +57,6 @@ class SharedDriver(Driver):
         super().__init__(context, application, threaded=True)
         self.dispatch = start
         self.loop_thread = threading.get_ident()
-        self._crowded = False  # a neighbour does not keep anybody waiting here; balance is kept by `_balance`
-        self._balance = context.multiprocess
         self._running: set[Exchange] = set()
         """Requests begun and not answered."""
         self.saturated: Callable[[], bool] | None = None
@@ -127,14 +125,6 @@ class SharedDriver(Driver):
         if self._bell is not None:
             self._bell.ring()
         return True
-
-    def has_more_than_its_share(self) -> bool:
-        """As in the one-request driver."""
-        self._crowded = self._balance
-        try:
-            return super().has_more_than_its_share()
-        finally:
-            self._crowded = False
 
     def wait_for_reader(self, exchange: Exchange) -> None:
         """Hold this thread or greenlet, and nobody else."""

@@ -60,6 +60,11 @@ class Undecided:
     def end(self, stream: int, trailers: Headers = ()) -> None:
         raise _no_request(stream)
 
+    def respond(
+        self, stream: int, status: int, headers: Headers, body: bytes, reason: bytes, trailers: Headers = ()
+    ) -> None:
+        raise _no_request(stream)
+
     def abort(self, stream: int) -> None:
         self.closing = True
 

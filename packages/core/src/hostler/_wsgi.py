@@ -198,22 +198,18 @@ class Exchange:
         prepared = self._prepared
         if prepared is None:
             raise ResponseError("the application returned without calling start_response")
-        channel, stream = self.channel, self.stream
-        connection = channel.connection
-        with channel.lock:
-            if prepared.length is None:
-                connection.start(
-                    stream, prepared.status, prepared.headers, length=len(block), reason=prepared.reason
-                )
-            else:
-                connection.start(stream, prepared.status, prepared.headers, reason=prepared.reason)
-            self._started = True
-            self.sent = len(block)
-            if block:
-                connection.data(stream, block)
-            if prepared.length is not None and prepared.length != len(block):
-                self._mind_length(prepared.length)
-            connection.end(stream, self._trailers)
+        channel, lock = self.channel, self.channel.lock
+        lock.acquire()
+        try:
+            channel.connection.respond(
+                self.stream, prepared.status, prepared.headers, block, prepared.reason, self._trailers
+            )
+        finally:
+            lock.release()
+        self._started = True
+        self.sent = len(block)
+        if prepared.length is not None and prepared.length != len(block):
+            self._mind_length(prepared.length)
 
     def _iterate(self) -> bool:
         """Send block after block; False when the reader has too much waiting."""
@@ -308,6 +304,14 @@ class Exchange:
                 return True
         return False
 
+    def _close_written(self) -> None:
+        close = getattr(self._written, "close", None)
+        if close is not None:
+            try:
+                close()
+            except Exception:  # noqa: BLE001 - the wall around the application
+                self._application.context.log.error.exception("Error in close() of a response")
+
     def _input(self, body: Body) -> Any:
         """What `wsgi.input` is for a request with a body."""
         if self.head.expects_continue and not body.complete:
@@ -342,10 +346,7 @@ class Exchange:
         self._started = True
         self.sent = len(body)
         with self.channel.lock:
-            connection = self.channel.connection
-            connection.start(self.stream, status, prepared.headers, length=len(body), reason=prepared.reason)
-            connection.data(self.stream, body)
-            connection.end(self.stream)
+            self.channel.connection.respond(self.stream, status, prepared.headers, body, prepared.reason)
 
     def _finish(self) -> None:
         """Close what the application gave, tell the hook, the log and the counter, exactly once."""
@@ -353,12 +354,8 @@ class Exchange:
             return
         self.finished = True
         application = self._application
-        close = getattr(self._written, "close", None)
-        if close is not None:
-            try:
-                close()
-            except Exception:  # noqa: BLE001 - the wall around the application
-                application.context.log.error.exception("Error in close() of a response")
+        if type(self._written) is not list:
+            self._close_written()
         self._chunks = None
         if application.access_wanted:
             self.seconds = time.monotonic() - self.started
@@ -367,7 +364,9 @@ class Exchange:
             application.context.post_request(self, self.environ, self)
         if self.body is not None:
             self.body.close()
-        self.environ = None  # it holds methods of this exchange: a cycle would leave everything to the collector
+        self.environ = (
+            None  # it holds methods of this exchange: a cycle would leave everything to the collector
+        )
         application.served()
         self.channel.answered(self)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hostler.drive import Driver
 from hostler.http import Connection, Limits, Opening, Policy, Transport
-from hostler.http1._connection import open_connection
+from hostler.http1._opening import open_connection
 from hostler.settings import Settings
 
 PATIENCE = 30.0
@@ -76,7 +76,7 @@ class Status:
 class Context:
     """A worker's context for one listener."""
 
-    def __init__(self, application: Any, settings: Settings) -> None:
+    def __init__(self, application: Any, settings: Settings, multiprocess: bool) -> None:
         self.settings = settings
         self.application = application
         self.door = Door()
@@ -84,7 +84,7 @@ class Context:
         self.log = Log()
         self.wakeup, self._wake = os.pipe()
         self.stopping = ""
-        self.multiprocess = False
+        self.multiprocess = multiprocess
         self.status = Status()
         self.answered = 0
         self.stuck_reports: list[str] = []
@@ -164,8 +164,10 @@ def serve() -> Iterator[Any]:
     """`serve(application, **settings)`: a running one-at-a-time driver."""
     running: list[Running] = []
 
-    def start(application: Any, make: Any = Driver, **settings: Any) -> Running:
-        context = Context(application, dataclasses.replace(Settings(), **settings))
+    def start(
+        application: Any, make: Any = Driver, *, multiprocess: bool = False, **settings: Any
+    ) -> Running:
+        context = Context(application, dataclasses.replace(Settings(), **settings), multiprocess)
         one = Running(context, make(context, application))
         one.thread.start()
         running.append(one)

@@ -306,8 +306,7 @@ def test_worker_with_more_connections_leaves_new_ones_a_while(
 ) -> None:
     """They are another's, unless that one does not come: it may be held by a request."""
     monkeypatch.setattr("hostler._accept.YIELD", 0.5)
-    running = serve(hello)
-    running.driver._crowded = True
+    running = serve(hello, multiprocess=True)
     running.context.status.elsewhere = 0
     with running.connect() as first:
         first.sendall(GET)
@@ -329,8 +328,7 @@ def test_slow_request_among_several_workers(serve: Any) -> None:
             time.sleep(0.15)
         return hello(environ, start_response)
 
-    running = serve(app)
-    running.driver._crowded = True
+    running = serve(app, multiprocess=True)
     with running.connect() as peer:
         peer.sendall(GET)
         assert b"Connection: close" not in peer.recv(4096)

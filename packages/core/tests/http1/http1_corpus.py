@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hostler.http import Data, DateLine, End, Gone, Limits, Opening, Policy, Request, Transport
-from hostler.http1._connection import Http1Connection, open_connection
+from hostler.http1._connection import Http1Connection
+from hostler.http1._opening import open_connection
 
 ROOT = Path(__file__).resolve().parents[4] / "tests" / "corpus" / "http1"
 

@@ -9,6 +9,8 @@ import pytest
 from hostler.http import Data, End, Gone, Limits, Policy, Request, ResponseError, Waiting
 from hostler.http1._connection import Http1Connection
 from http1_corpus import Play, connect
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OLD = b"GET / HTTP/1.0\r\n\r\n"
@@ -38,6 +40,66 @@ def told(events: Any) -> list[str]:
 
 
 # -- answers -----------------------------------------------------------------------------------------------
+
+
+@given(
+    status=st.sampled_from((200, 204, 205, 304, 404, 426)),
+    length=st.one_of(st.none(), st.integers(0, 6)),
+    body=st.binary(max_size=5) | st.just(b"x" * 70000),
+    request=st.sampled_from(
+        (
+            GET,
+            OLD,
+            b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n",
+            GET + GET,
+            post(3, body=b"ab"),
+            post(3, body=b"abc"),
+            post(3, b"Expect: 100-continue\r\n"),
+        )
+    ),
+    trailers=st.sampled_from(((), ((b"X-Sum", b"1"),))),
+)
+@settings(deadline=None, max_examples=300)
+def test_whole_answer_is_its_three_parts(
+    status: int, length: int | None, body: bytes, request: bytes, trailers: Any
+) -> None:
+    """`respond` leaves the same bytes and the same state as `start`, `data` and `end`."""
+    fields = TEXT if length is None else (*TEXT, (b"Content-Length", b"%d" % length))
+    one, other = connect(), connect()
+    for connection in (one, other):
+        connection.receive(request)
+    one.respond(1, status, fields, body, b"", trailers)
+    other.start(1, status, fields, length=None if trailers else len(body))
+    other.data(1, body)
+    other.end(1, trailers)
+    for _ in range(2):
+        assert out(one) == out(other)
+        assert (one.waiting, one.reading, one.closing, one.abrupt, one.held, one.overrun(1)) == (
+            other.waiting,
+            other.reading,
+            other.closing,
+            other.abrupt,
+            other.held,
+            other.overrun(1),
+        )
+        assert told(one.receive(GET)) == told(other.receive(GET))
+
+
+def test_whole_answer_that_cannot_be_sent() -> None:
+    """Nothing was sent, and another may be tried; a second one is a mistake."""
+    connection = connect()
+    connection.receive(GET)
+    with pytest.raises(ResponseError):
+        connection.respond(1, 200, ((b"X-Bad", b"a\r\nb"),), b"ok", b"")
+    assert connection.outgoing() == []
+    connection.respond(1, 500, TEXT, b"sorry", b"")
+    assert out(connection).endswith(b"sorry")
+    with pytest.raises(ResponseError):
+        connection.respond(1, 200, TEXT, b"ok", b"")
+    connection.respond(2, 200, TEXT, b"for nobody", b"")
+    assert connection.outgoing() == []
 
 
 def test_small_answer_is_one_write() -> None:
@@ -409,7 +471,7 @@ def test_a_source_of_heads_may_want_no_answer_to_a_mistake() -> None:
 
 def test_last_of_max_requests() -> None:
     from hostler.http import Opening, Transport
-    from hostler.http1._connection import open_connection
+    from hostler.http1._opening import open_connection
 
     connection = open_connection(Opening(Transport(("::1", 1), None), Limits(), Policy(), max_requests=2))
     connection.receive(GET)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hostler.http import Request
-from hostler.http1._connection import open_connection
+from hostler.http1._opening import open_connection
 from hostler.testing import Clock, feed, make_opening, memory_sockets
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,5 +6,6 @@ from hostler_testkit.conformance.test_http1 import *  # noqa: F403
 from hostler_testkit.conformance.test_lifecycle import *  # noqa: F403
 from hostler_testkit.conformance.test_limits import *  # noqa: F403
 from hostler_testkit.conformance.test_tls import *  # noqa: F403
+from hostler_testkit.conformance.test_websocket import *  # noqa: F403
 
 INTERFACE = "asgi"

@@ -85,6 +85,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         names = list(getattr(metafunc.module, "WORKERS", ("sync",)))
     interface = getattr(metafunc.module, "INTERFACE", None)
     fitting = [name for name in names if interface in (None, worker_type(name).interface)]
+    if "tunnels" in metafunc.fixturenames:
+        fitting = [name for name in fitting if worker_type(name).tunnels]
     metafunc.parametrize("hostler_worker", fitting or ["none"], indirect=True, scope="session")
 
 
@@ -121,6 +123,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def hostler_worker(request: pytest.FixtureRequest) -> str:
     """The name of the worker class under test."""
     return str(request.param)
+
+
+@pytest.fixture
+def tunnels() -> None:
+    """Asked for by tests of WebSockets: they run on workers that say that they carry tunnels."""
 
 
 @pytest.fixture(scope="session")

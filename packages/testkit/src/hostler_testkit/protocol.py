@@ -222,6 +222,28 @@ def check_answers(value: ProtocolType, name: str, octets: bytes) -> None:
     assert all(isinstance(block, (bytes, bytearray, memoryview)) for block in written)
 
 
+def check_whole(value: ProtocolType, name: str, octets: bytes) -> None:
+    """`respond` leaves the connection where `start`, `data` and `end` leave it, and writes as many octets."""
+    whole, parts = Drive(value, answering=False), Drive(value, answering=False)
+    for drive in (whole, parts):
+        drive.feed(octets)
+    if not parts.requests or parts.connection.closing:
+        return
+    stream, fields = parts.requests[0], ((b"X-Kit", b"yes"), (b"Date", b"Sun, 06 Nov 1994 08:49:37 GMT"))
+    parts.connection.start(stream, 200, fields, length=5)
+    parts.connection.data(stream, b"hello")
+    parts.connection.end(stream)
+    whole.connection.respond(stream, 200, fields, b"hello", b"")
+    for drive in (whole, parts):
+        drive.take(())
+    assert b"".join(whole.written) == b"".join(parts.written), (
+        f"{name}: `respond` writes what its parts write"
+    )
+    assert whole.connection.waiting is parts.connection.waiting, f"{name}: waiting after `respond`"
+    assert whole.connection.closing == parts.connection.closing, f"{name}: closing after `respond`"
+    assert whole.seen == parts.seen, f"{name}: what is told after `respond`"
+
+
 def expect_error(call: Callable[[], None], what: str) -> None:
     """The call raises `ResponseError`."""
     try:
@@ -238,6 +260,7 @@ CHECKS: dict[str, Callable[[ProtocolType, str, bytes], None]] = {
     "expire": check_expire,
     "drain": check_drain,
     "answers": check_answers,
+    "whole": check_whole,
 }
 
 

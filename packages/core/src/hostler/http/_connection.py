@@ -100,6 +100,11 @@ class Connection(Protocol):
     def end(self, stream: int, trailers: Headers = ()) -> None:
         """The answer is complete. A body shorter than Content-Length ends the connection (HTTP/2: the stream)."""
 
+    def respond(
+        self, stream: int, status: int, headers: Headers, body: bytes, reason: bytes, trailers: Headers = ()
+    ) -> None:
+        """The whole answer at once: what `start` with the body's length, `data` and `end` do one after the other."""
+
     def abort(self, stream: int) -> None:
         """The answer cannot be completed: make sure that the peer sees it is broken."""
 

@@ -25,30 +25,22 @@ from hostler.http import (
     ResponseError,
     Waiting,
 )
+from hostler.http1._body import LengthBody
 from hostler.http1._inbox import HeadSource, Inbox
 from hostler.http1._outbox import Outbox
 from hostler.http1._render import CONTINUE, GATEWAY, HEADLESS, KEEP, OLD, Entry, Renderer
-from hostler.http1._shared import Shared
 from hostler.http1._table import BODY, DEAF, DONE, HEAD, IDLE, OWED, OWN, PEER, SENDING, TUNNEL, On
 from hostler.http1._upload import Upload
 
 _AFTER_BARE: Final = PEER[IDLE][On.BARE]
 _AFTER_REQUEST: Final = OWN[IDLE][On.REQUEST]
 _AFTER_START: Final = OWN[OWED][On.START]
+_AFTER_END: Final = OWN[SENDING][On.END]
+_NEXT_PEER: Final = PEER[DONE][On.NEXT]
+_NEXT_OWN: Final = OWN[DONE][On.NEXT]
 _NO_HEAD: Final = Head(method="", target=b"", path=b"", query=b"", http_version="", headers=())
+_NO_UPLOAD: Final = Upload(_NO_HEAD, LengthBody(0), 0)
 _NOTHING: Final[Sequence[Event]] = ()
-
-
-def open_connection(opening: Opening) -> Http1Connection:
-    """The connection for a socket just accepted.
-
-    `opening.shared` keeps what connections with the same limits and policy have in common; a `DateLine` at
-    its key `date` is used for the Date field (tests bring one with their own clock).
-    """
-    shared = opening.shared.get("http1")
-    if shared is None:
-        shared = opening.shared["http1"] = Shared(opening)
-    return Http1Connection(opening, shared.readers.of(opening.transport), shared.renderer)
 
 
 class Http1Connection:
@@ -66,11 +58,12 @@ class Http1Connection:
         self._peer = self._own = IDLE
         self._inbox = Inbox(reader)
         self._outbox = Outbox()
-        self._upload: Upload | None = None
+        self._upload = _NO_UPLOAD
         self._eof = False
         self._stream = 0
         self._head = _NO_HEAD
         self._outline = 0  # of the answer in service: whether the connection goes on, and the like
+        self.outgoing = self._outbox.take
         self.waiting = Waiting.FIRST
         self.reading = True
         self.closing = self.abrupt = self.held = False
@@ -180,7 +173,7 @@ class Http1Connection:
         self.waiting = Waiting.NOTHING
 
     def _read_body(self, data: bytes) -> Sequence[Event]:
-        upload = self._uploaded()
+        upload = self._upload
         if self._own is DONE:
             return self._read_unwanted(upload, data)
         block, rest = upload.feed(data)
@@ -252,10 +245,6 @@ class Http1Connection:
 
     # -- writing ---------------------------------------------------------------------------------------
 
-    def _uploaded(self) -> Upload:
-        assert self._upload is not None
-        return self._upload
-
     def _misplaced(self, stream: int, mistake: str) -> None:
         """An action in a state that has no place for it: a mistake, unless its stream is gone."""
         if stream == self._stream and not self.closing:
@@ -276,7 +265,7 @@ class Http1Connection:
         if stream != self._stream or self._own is not OWED:
             self._misplaced(stream, "a second head for one request")
             return
-        if self._peer is BODY and self._uploaded().due:
+        if self._peer is BODY and self._upload.due:
             # Whether the body comes now is for the client to choose, so its end cannot be told from a request.
             self._outline &= ~KEEP
         answer = self._renderer.answer(status, reason, headers, length, self._outline)
@@ -315,14 +304,30 @@ class Http1Connection:
             # Shorter than its Content-Length: only the end of the connection can tell the client.
             self._stop(abrupt=True)
             return
-        self._own = OWN[SENDING][On.END]
+        self._own = _AFTER_END
         if self._peer is DONE:
             self._next()
         else:
             self._leave_body()
 
+    def respond(
+        self, stream: int, status: int, headers: Headers, body: bytes, reason: bytes, trailers: Headers = ()
+    ) -> None:
+        """The whole answer at once. Raises `ResponseError` as `start`, `data` and `end` do."""
+        if self._own is OWED and self._peer is DONE and stream == self._stream and not trailers:
+            answer = self._renderer.answer(status, reason, headers, len(body), self._outline)
+            if self._outbox.whole(answer, body):
+                if not answer.keep:
+                    self._outline &= ~KEEP
+                self._own = _AFTER_END
+                self._next()
+                return
+        self.start(stream, status, headers, length=None if trailers else len(body), reason=reason)
+        self.data(stream, body)
+        self.end(stream, trailers)
+
     def _leave_body(self) -> None:
-        if not self._outline & KEEP or self._uploaded().too_long:
+        if not self._outline & KEEP or self._upload.too_long:
             self._stop()
             return
         self.reading = True
@@ -333,8 +338,7 @@ class Http1Connection:
         if not self._outline & KEEP:
             self._stop()
             return
-        self._peer = PEER[DONE][On.NEXT]
-        self._own = OWN[DONE][On.NEXT]
+        self._peer, self._own = _NEXT_PEER, _NEXT_OWN
         self.reading = not self._eof
         self.waiting = Waiting.IDLE
         if self._inbox.kept:
@@ -350,14 +354,14 @@ class Http1Connection:
     def taken(self, stream: int, count: int) -> None:
         """The application has consumed octets of the body: read on."""
         if stream == self._stream and self._peer is BODY and self._own is not DONE:
-            upload = self._uploaded()
+            upload = self._upload
             upload.taken(count)
             self._wait_for_body(upload)
 
     def proceed(self, stream: int) -> None:
         """The application wants the body: send the 100 (Continue) that the client waits for, once."""
         if stream == self._stream and self._peer is BODY and self._own is OWED:
-            upload = self._uploaded()
+            upload = self._upload
             if upload.due:
                 upload.due = False
                 self._outbox.put(CONTINUE)
@@ -389,12 +393,7 @@ class Http1Connection:
         self.held = self._eof or bool(self._inbox.kept)
 
     def drain(self) -> None:
-        """Let the answer in service be the last. An idle connection stays open for one more request (its driver
-        decides how long): its client may have sent one already."""
+        """Let the answer in service be the last; an idle client may have sent one more request already."""
         self._lasting = False
         if self._own is OWED:
             self._outline &= ~KEEP
-
-    def outgoing(self) -> list[bytes]:
-        """What is to be written: small blocks joined, large ones as they came."""
-        return self._outbox.take()

@@ -39,6 +39,17 @@ class Outbox:
         self._left = answer.length
         self.cut = 0
 
+    def whole(self, answer: Answer, body: bytes) -> bool:
+        """Add a head and all of its body when that is what it announced, else nothing."""
+        if answer.framing != LENGTH or answer.length != len(body):
+            return False
+        if answer.length <= _JOINED:
+            self._blocks.append(answer.head + body)
+        else:
+            self._blocks += (answer.head, body)
+        self._left = self.cut = 0
+        return True
+
     def write(self, block: bytes) -> None:
         """Add octets of the body, framed, and cut to Content-Length."""
         if type(block) is not bytes:

@@ -141,18 +141,19 @@ async def crash(scope: Scope, receive: Receive, send: Send) -> None:
     await asyncio.sleep(60)
 
 
+def plain(value: Any) -> Any:
+    """A value as JSON can say it, octets as Latin-1."""
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else type(value).__name__
+
+
 async def shown_scope(scope: Scope, receive: Receive, send: Send) -> None:
-    """The scope as JSON, octets as Latin-1."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, bytes):
-            return value.decode("latin-1")
-        if isinstance(value, dict):
-            return {key: plain(each) for key, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(each) for each in value]
-        return value if isinstance(value, (str, int, float, bool, type(None))) else type(value).__name__
-
+    """The scope as JSON."""
     await start(send)
     await body(send, json.dumps(plain(scope)).encode())
 
@@ -208,6 +209,36 @@ ROUTES: dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = {
 }
 
 
+async def socket(scope: Scope, receive: Receive, send: Send) -> None:
+    """A WebSocket that echoes, or does what the query and its messages say, and leaves the code of its end."""
+    query = parameters(scope)
+    await receive()
+    refuse = query.get("refuse")
+    if refuse == "raise":
+        raise RuntimeError("the application refused on purpose")
+    if refuse == "close":
+        await send({"type": "websocket.close"})
+    if refuse is not None:
+        return
+    accept = {"subprotocol": query.get("subprotocol"), "headers": [(b"x-accepted", b"yes")]}
+    await send({"type": "websocket.accept", **accept})
+    while (event := await receive())["type"] == "websocket.receive":
+        text = event.get("text")
+        word, _, more = (text or "").partition(" ")
+        if word == "scope":
+            await send({"type": "websocket.send", "text": json.dumps(plain(scope))})
+        elif word == "close":
+            await send({"type": "websocket.close", "code": int(more)})
+        elif word == "return":
+            return
+        elif word == "raise":
+            raise RuntimeError("the application failed on purpose")
+        else:
+            await send({"type": "websocket.send", "text": text, "bytes": event.get("bytes")})
+    if "name" in query:
+        leave(f"socket-{query['name']}", str(event["code"]))
+
+
 async def lifespan(receive: Receive, send: Send) -> None:
     """Says when it began and when it ended."""
     while True:
@@ -225,6 +256,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Find the route; its answer is the answer."""
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
+        return
+    if scope["type"] == "websocket":
+        await socket(scope, receive, send)
         return
     route = ROUTES.get(scope["path"])
     if route is None:
