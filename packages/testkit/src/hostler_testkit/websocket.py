@@ -35,11 +35,11 @@ def frame(first: int, payload: bytes = b"", mask: bytes | None = b"\x37\xfa\x21\
     return head + mask + bytes(octet ^ mask[place & 3] for place, octet in enumerate(payload))
 
 
-def opening(target: str, headers: Iterable[tuple[str, str]] = (), **changes: str) -> tuple[bytes, bytes]:
-    """The octets of an opening request, and the key that it carries; `version` may be another one."""
+def opening(target: str, headers: Iterable[tuple[str, str]] = (), version: str = "13") -> tuple[bytes, bytes]:
+    """The octets of an opening request, and the key that it carries."""
     key = base64.b64encode(os.urandom(16)).decode()
     fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", key)]
-    fields += [("Sec-WebSocket-Version", changes.get("version", "13")), *headers]
+    fields += [("Sec-WebSocket-Version", version), *headers]
     return message(target=target, headers=fields), key.encode()
 
 

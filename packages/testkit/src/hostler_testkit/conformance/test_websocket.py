@@ -16,28 +16,26 @@ from hostler_testkit.websocket import BINARY, CLOSE, PING, PONG, TEXT, WebSocket
 INTERFACE = "asgi"
 
 
-def socket_of(
-    site: Server, target: str = "/socket", headers: list[tuple[str, str]] | None = None
-) -> WebSocket:
+def _socket(site: Server, target: str = "/socket", headers: list[tuple[str, str]] | None = None) -> WebSocket:
     """A WebSocket over a connection of its own."""
     return WebSocket(site.connect(), target, headers or ())
 
 
-def refused(site: Server, target: str, **changes: str) -> int:
+def _refused(site: Server, target: str, version: str = "13") -> int:
     """The status of a handshake that comes to nothing."""
     with site.connect() as peer:
-        peer.send(opening(target, **changes)[0])
+        peer.send(opening(target, version=version)[0])
         return peer.answer().status
 
 
-def ended(site: Server, name: str) -> str:
+def _ended(site: Server, name: str) -> str:
     """What the application of that WebSocket heard last: the code of its disconnect."""
     return site.await_left(f"socket-{name}")
 
 
 def test_websocket_scope(tunnels: None, site: Server) -> None:
     """Keys and their types."""
-    with socket_of(
+    with _socket(
         site, "/socket?a=%20b", [("Sec-WebSocket-Protocol", "one, two"), ("X-Mixed", "V")]
     ) as client:
         client.send(TEXT, b"scope")
@@ -55,7 +53,7 @@ def test_websocket_scope(tunnels: None, site: Server) -> None:
 
 def test_websocket_handshake(tunnels: None, site: Server) -> None:
     """The subprotocol and the fields that the application chose."""
-    with socket_of(site, "/socket?subprotocol=two", [("Sec-WebSocket-Protocol", "one, two")]) as client:
+    with _socket(site, "/socket?subprotocol=two", [("Sec-WebSocket-Protocol", "one, two")]) as client:
         assert client.answer.get("sec-websocket-protocol") == b"two"
         assert client.answer.get("x-accepted") == b"yes"
         assert (client.answer.get("upgrade") or b"").lower() == b"websocket"
@@ -64,7 +62,7 @@ def test_websocket_handshake(tunnels: None, site: Server) -> None:
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 1 << 20])
 def test_websocket_messages(tunnels: None, site: Server, size: int) -> None:
     """Both kinds, of every size of head."""
-    with socket_of(site) as client:
+    with _socket(site) as client:
         for kind in (TEXT, BINARY):
             client.send(kind, b"x" * size)
             parts = [client.receive()]
@@ -75,7 +73,7 @@ def test_websocket_messages(tunnels: None, site: Server, size: int) -> None:
 
 def test_websocket_fragments_are_one_message(tunnels: None, site: Server) -> None:
     """A ping between them is answered meanwhile."""
-    with socket_of(site) as client:
+    with _socket(site) as client:
         client.send(0x01, b"one ")
         client.send(PING, b"there?")
         client.send(0x00, b"mess")
@@ -87,29 +85,29 @@ def test_websocket_fragments_are_one_message(tunnels: None, site: Server) -> Non
 @pytest.mark.parametrize("how", ["close", "return", "raise"])
 def test_websocket_refused(tunnels: None, site: Server, how: str) -> None:
     """An application that does not accept: an HTTP status, and never a 101."""
-    assert refused(site, f"/socket?refuse={how}") in ((403, 500) if how == "raise" else (403,))
+    assert _refused(site, f"/socket?refuse={how}") in ((403, 500) if how == "raise" else (403,))
 
 
 def test_websocket_of_another_version(tunnels: None, site: Server) -> None:
     """It is told which version there is, and the application nothing."""
-    assert refused(site, "/socket?refuse=raise", version="12") in (400, 426)
+    assert _refused(site, "/socket?refuse=raise", version="12") in (400, 426)
     assert site.request().status == 200
 
 
 @pytest.mark.parametrize(("sent", "code"), [(struct.pack("!H", 3001) + b"bye", 3001), (b"", 1005)])
 def test_websocket_closed_by_the_client(tunnels: None, site: Server, sent: bytes, code: int) -> None:
     """The close is answered, and the application told its code, 1005 where there was none."""
-    with socket_of(site, f"/socket?name=closed{code}") as client:
+    with _socket(site, f"/socket?name=closed{code}") as client:
         client.send(CLOSE, sent)
         assert client.closed() == code
         assert client.peer.rest() == b""
-    assert ended(site, f"closed{code}") == str(code)
+    assert _ended(site, f"closed{code}") == str(code)
 
 
 def test_websocket_that_just_ends(tunnels: None, site: Server) -> None:
     """1006."""
-    socket_of(site, "/socket?name=gone").peer.close()
-    assert ended(site, "gone") == "1006"
+    _socket(site, "/socket?name=gone").peer.close()
+    assert _ended(site, "gone") == "1006"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +115,7 @@ def test_websocket_that_just_ends(tunnels: None, site: Server) -> None:
 )
 def test_websocket_closed_by_the_application(tunnels: None, site: Server, say: bytes, code: int) -> None:
     """With its own code, or with that of how it ended."""
-    with socket_of(site) as client:
+    with _socket(site) as client:
         client.send(TEXT, say)
         assert client.closed() == code
         client.send(CLOSE, struct.pack("!H", code))
@@ -140,7 +138,7 @@ def test_websocket_broken_by_the_client(
     tunnels: None, site: Server, first: int, payload: bytes, mask: bytes | None, code: int
 ) -> None:
     """The close says why, and the connection ends."""
-    with socket_of(site) as client:
+    with _socket(site) as client:
         client.send(first, payload, mask)
         assert client.closed() == code
 
@@ -148,7 +146,7 @@ def test_websocket_broken_by_the_client(
 def test_websocket_at_a_stop(tunnels: None, server: Callable[..., Any]) -> None:
     """The client is told to come again (1012, or 1001), and the server ends."""
     running = server()
-    with socket_of(running, "/socket?name=stop") as client:
+    with _socket(running, "/socket?name=stop") as client:
         client.send(TEXT, b"hello")
         assert client.text() == "hello"
         running.send_signal(signal.SIGTERM)
