@@ -319,7 +319,7 @@ class Settings:
     )  # fmt: skip
     uwsgi_allow_ips: tuple[str, ...] = setting(
         (*LOOPBACK, "unix"), kind=networks, flags=("--uwsgi-allow-from",), section=SECURITY,
-        help="Peers that may speak the uWSGI protocol: addresses, networks, `unix`, *.",
+        help="Peers that may speak the uWSGI protocol: addresses, networks, *. Those on Unix sockets always may.",
     )  # fmt: skip
     root_path: str = setting(
         "", kind=text, section=SECURITY,

@@ -158,7 +158,7 @@ def test_cut_body() -> None:
         ("", True, None, True),
         ("10.0.0.1", False, None, False),
         ("10.0.0.1", False, ("10.0.0.0/8",), True),
-        ("", True, ("127.0.0.1",), False),
+        ("", True, ("127.0.0.1",), True),
         ("10.0.0.1", False, ("*",), True),
     ],
 )

@@ -117,7 +117,8 @@ class GatewayOpener:
         self._decoder = decoder
 
     def open(self, opening: Opening, *, kept: bool = False) -> Connection:
-        """The connection for a socket just accepted; a peer that `gateway_allow` does not name gets nothing."""
+        """The connection for a socket just accepted; a peer whose address `gateway_allow` does not name gets
+        nothing."""
         shared = opening.shared.get(self._name)
         if shared is None:
             date = opening.shared.get("date") or DateLine()
@@ -127,7 +128,8 @@ class GatewayOpener:
                 TrustList(opening.policy.gateway_allow),
             )
         source, renderer, trust = shared
-        if not trust.trusts(opening.transport):
+        # Who may open a Unix socket is what its file says; gunicorn's list is for addresses only, too.
+        if not (opening.transport.unix or trust.trusts(opening.transport)):
             source = Refusal(f"{self._name}_forbidden")
         connection: Connection = Http1Connection(opening, source, renderer)
         return connection
