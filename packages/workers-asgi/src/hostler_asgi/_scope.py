@@ -54,6 +54,8 @@ class Scopes:
             extensions["http.response.trailers"] = {}
         if self._extensions_tls is not None:
             extensions["tls"] = self._extensions_tls.copy()
+        if head.variables:
+            extensions["hostler.gateway"] = {"variables": dict(head.variables)}
         scope["extensions"] = extensions
         return scope
 
