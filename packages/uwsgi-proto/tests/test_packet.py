@@ -11,7 +11,7 @@ from hostler_uwsgi._connection import open_connection
 from hostler_uwsgi._packet import UwsgiDecoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packets import USUAL, packed, packet, raw, text
+from packets import MALFORMED, USUAL, packed, packet, raw, text
 
 
 def connect(peer: str = "127.0.0.1", own: UwsgiSettings | None = None) -> Connection:
@@ -39,25 +39,12 @@ def test_repeated_names() -> None:
     }
 
 
-BAD = {
-    "modifier": raw(b"", modifier1=5),
-    "an http request": b"GET / HTTP/1.1\r\n\r\n",
-    "cut length of a key": raw(b"\x01"),
-    "long key": raw(b"\x05\x00ab"),
-    "no value": raw(text(b"A")),
-    "cut length of a value": raw(text(b"A") + b"\x01"),
-    "long value": raw(text(b"A") + b"\x05\x00ab"),
-    "key of 65535": raw(b"\xff\xffA"),
-    "no name": raw(text(b"") + text(b"x")),
-    "two lengths": packed([(b"CONTENT_LENGTH", b"5"), (b"CONTENT_LENGTH", b"5")]),
-    "two methods": packed([(b"REQUEST_METHOD", b"GET"), (b"REQUEST_METHOD", b"GET")]),
-    "too many": packed([(b"A%d" % number, b"") for number in range(257)]),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_packets_close_without_an_answer(name: str) -> None:
-    for pieces in ([BAD[name]], [BAD[name][place : place + 1] for place in range(len(BAD[name]))]):
+    for pieces in (
+        [MALFORMED[name]],
+        [MALFORMED[name][place : place + 1] for place in range(len(MALFORMED[name]))],
+    ):
         connection = connect()
         events: list[Any] = []
         for piece in pieces:
