@@ -135,7 +135,7 @@ _ALL = (
         "gthread",
         "13 octets, four threads",
         "hello",
-        ("hostler gthread 4", "gunicorn gthread 4", "granian wsgi 4"),
+        ("hostler gthread 4", "gunicorn gthread 4", "granian wsgi 4", "hostler, each handed over"),
         {"gunicorn gthread 4": 4.0, "granian wsgi 4": 0.6},
     ),
     Scenario(

@@ -78,6 +78,7 @@ _ALL = (
     ),
     server("hostler gthread 4", HOSTLER, "-k", "gthread", "--threads", "4", needs="hostler-gthread"),
     server("hostler gthread 32", HOSTLER, "-k", "gthread", "--threads", "32", needs="hostler-gthread"),
+    server("hostler, each handed over", HOSTLER, "-k", "handed:worker", "--threads", "4", needs="hostler"),
     server("hostler gevent", HOSTLER, "-k", "gevent", needs="hostler-gevent"),
     server("hostler asgi", HOSTLER, "-k", "asgi", "--asgi-loop", "uvloop", needs="hostler-asgi uvloop"),
     server("gunicorn sync", GUNICORN, "-k", "sync", needs="gunicorn"),
