@@ -180,8 +180,8 @@ class Session:
             self.count_reset()
 
     def lose(self, stream: Stream, reason: str, kind: str = "", *, ours: bool = False) -> None:
-        """A stream gets no further."""
-        if not stream.done:
+        """A stream gets no further. A fault (`kind`) is told for the log even when the application is done."""
+        if kind or not stream.done:
             self.events.append(Gone(stream.number, reason, kind))
         self.close(stream, ours=ours)
 
