@@ -266,6 +266,13 @@ def autobahn(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN, default=False)
+def fuzz(session: nox.Session) -> None:
+    """Octets by chance, guided by coverage, to what reads octets of strangers; arguments go to tests/fuzz/fuzz.py."""
+    editable(session, *group("test"), *group("fuzz"))
+    session.run("python", "tests/fuzz/fuzz.py", *session.posargs)
+
+
+@nox.session(python=MAIN, default=False)
 def bench(session: nox.Session) -> None:
     """The benchmarks; arguments go to benchmarks/run.py."""
     editable(session, *group("bench"))
