@@ -7,7 +7,6 @@ is an `AppError`. The working directory and Python's search path are set by whoe
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
 import os
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from hostler.errors import AppError, ConfigError
 
 if TYPE_CHECKING:
+    from hostler import _app_call
     from hostler.settings import Settings
 
 DEFAULT_NAME = "application"
@@ -43,7 +43,7 @@ def find(text: str) -> Any:
     """What `module:expression` names, called when it is written as a call. Raises as `load` does."""
     module_name, _, expression = text.partition(":")
     expression = expression or DEFAULT_NAME
-    names, call = _parse(text, expression)
+    names, call = _split(text, expression.strip())
     module = _module(text, module_name)
     found: Any = module
     try:
@@ -52,7 +52,7 @@ def find(text: str) -> Any:
     except AttributeError:
         raise AppError(_missing(text, module_name, names)) from None
     if call is not None:
-        found = _called(text, found, call)
+        found = call(found)
         if found is None:
             raise AppError(f"application {text!r}: the factory returned None; it must return the application")
     if not callable(found):
@@ -68,41 +68,14 @@ def prepare_path(settings: Settings) -> None:
             sys.path.insert(0, path)
 
 
-def _parse(text: str, expression: str) -> tuple[list[str], ast.Call | None]:
+def _split(text: str, expression: str) -> tuple[list[str], _app_call.Call | None]:
     """The dotted names of the expression, and its call if it is one."""
-    try:
-        node: ast.expr = ast.parse(expression.strip(), mode="eval").body
-    except SyntaxError:
-        raise AppError(f"application {text!r}: {expression!r} is neither a name nor a call") from None
-    call = node if isinstance(node, ast.Call) else None
-    if call is not None:
-        node = call.func
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.insert(0, node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        raise AppError(f"application {text!r}: {expression!r} is neither a name nor a call of one")
-    return [node.id, *names], call
+    names = expression.split(".")
+    if all(name.isidentifier() for name in names):
+        return names, None
+    from hostler import _app_call  # noqa: PLC0415 - parsing Python costs each worker memory; few need it
 
-
-def _called(text: str, factory: Any, call: ast.Call) -> Any:
-    try:
-        positional = [ast.literal_eval(argument) for argument in call.args]
-        if any(keyword.arg is None for keyword in call.keywords):
-            raise ValueError
-        named = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-    except ValueError:
-        raise AppError(f"application {text!r}: the factory's arguments must be literals") from None
-    if not callable(factory):
-        raise AppError(f"application {text!r}: is {_kind(factory)} and cannot be called as a factory")
-    try:
-        return factory(*positional, **named)
-    except TypeError as error:
-        # Only when the call itself does not fit; a TypeError from inside the factory is the user's own.
-        if error.__traceback__ is None or error.__traceback__.tb_next is None:
-            raise AppError(f"application {text!r}: the factory cannot be called so: {error}") from None
-        raise
+    return _app_call.parse(text, expression)
 
 
 def _module(text: str, name: str) -> Any:

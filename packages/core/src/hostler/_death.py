@@ -6,6 +6,7 @@ import ctypes
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
 
 
 def signal_at_parents_death(number: int) -> bool:
@@ -13,7 +14,4 @@ def signal_at_parents_death(number: int) -> bool:
 
     Forgotten at a change of user and at the exec of a set-user-id program.
     """
-    if sys.platform != "linux":
-        return False
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    return bool(prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) == 0)
+    return _prctl is not None and bool(_prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) == 0)
