@@ -199,9 +199,12 @@ class Exchange:
         if type(body) is not bytes:
             body = octets(body)
         more = message.get("more_body", False)
-        self.by_bytes = True
         if phase == HELD:
+            if not (more or self._wants_trailers or self.connection.multiplexed):
+                self._respond(body)
+                return
             self.open(None if more else len(body))
+        self.by_bytes = True
         if body:
             self.sent += len(body)
             self.connection.data(self.stream, body)
@@ -245,6 +248,16 @@ class Exchange:
             connection.start(stream, self.status, self._normalized(), length=length)
         self.phase = BODY
 
+    def _respond(self, body: bytes) -> None:
+        """The whole answer in one go, which is what most are."""
+        connection, stream = self.connection, self.stream
+        self.sent = len(body)
+        try:
+            connection.respond(stream, self.status, self.headers, body, b"")
+        except (ResponseError, TypeError):
+            connection.respond(stream, self.status, self._normalized(), body, b"")
+        self._completed(connection.overrun(stream))
+
     def _normalized(self) -> list[tuple[bytes, bytes]]:
         """The fields as pairs of bytes, without those about framing, which is the server's matter."""
         kept = []
@@ -281,9 +294,11 @@ class Exchange:
         """A graceful stop began: a request in service is finished."""
 
     def complete(self, trailers: Headers = ()) -> None:
-        connection, stream = self.connection, self.stream
-        cut = connection.overrun(stream)
-        connection.end(stream, trailers)
+        cut = self.connection.overrun(self.stream)  # of a stream that is over nothing is known
+        self.connection.end(self.stream, trailers)
+        self._completed(cut)
+
+    def _completed(self, cut: int) -> None:
         self.phase = DONE
         if cut:
             self.drive.worker.log.warning(
