@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hostler.http1 import protocol as http1
@@ -96,3 +97,33 @@ def test_command_prints_a_table() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.split()[0] == "protocol"
     assert done.stdout.split()[2] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("worker", "nonesuch"), "no entry point 'nonesuch' in hostler.workers; installed: "),
+        (("worker", "nonesuch_module:worker"), "No module named 'nonesuch_module'"),
+        (("protocol", "hostler._sync:worker"), "is a WorkerType, not a ProtocolType"),
+        (("worker", "hostler.plugin:nothing"), "has no attribute 'nothing'"),
+    ],
+)
+def test_command_without_a_plugin(words: tuple[str, ...], reason: str) -> None:
+    """One line that says why, and what there is."""
+    command = [sys.executable, "-m", "hostler_testkit.command", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("hostler-testkit: ")
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_command_takes_a_module_beside_it(tmp_path: Path) -> None:
+    """Nothing has to be installed to try a value."""
+    (tmp_path / "beside.py").write_text("from hostler.http1 import protocol as mine\n")
+    command = [sys.executable, "-P"] if sys.version_info >= (3, 11) else [sys.executable]
+    command += ["-c", "from hostler_testkit.command import main; raise SystemExit(main())"]
+    command += ["protocol", "beside:mine", "-k", "expire"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -3,6 +3,7 @@
 hostler-testkit worker NAME|MODULE:VALUE       through a live server
 hostler-testkit protocol NAME|MODULE:VALUE     without a socket (--vectors MODULE:NAME for one of your own)
 hostler-testkit service NAME|MODULE:VALUE      the value's contract, and a server that starts with it
+                                               (--set NAME=VALUE for what makes it run)
 hostler-testkit new KIND NAME [DIRECTORY]      a distribution of your own that passes as written
 """
 
@@ -10,11 +11,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hostler.plugin import ProtocolType, ServiceType, WorkerType
 
+from hostler_testkit.installed import plugin_value
 from hostler_testkit.skeletons import KINDS, write_skeleton
 
 SUITES = {
@@ -22,6 +26,24 @@ SUITES = {
     "protocol": "hostler_testkit.conformance_protocol",
     "service": "hostler_testkit.conformance_service",
 }
+
+TYPES: dict[str, Any] = {"worker": WorkerType, "protocol": ProtocolType, "service": ServiceType}
+
+
+def unfit(kind: str, names: str, settings: list[str]) -> str:
+    """Why there is nothing to run the suite on, in one line; empty when there is."""
+    group = f"hostler.{kind}s"
+    for name in names.split(","):
+        try:
+            value: Any = plugin_value(group, name)
+        except (LookupError, ImportError, AttributeError) as error:
+            installed = ", ".join(sorted({found.name for found in entry_points(group=group)}))
+            return f"{name}: {error}; installed: {installed or 'none'}"
+        if not isinstance(value, TYPES[kind]):
+            return f"{name} is a {type(value).__name__}, not a {TYPES[kind].__name__}"
+        if kind == "service" and not settings and value.settings and not value.wanted(value.settings()):
+            return f"{name} does not run by its defaults; name what makes it run, as --set {name}_workers=1"
+    return ""
 
 
 class Table:
@@ -59,9 +81,14 @@ class Table:
                         sys.stdout.write(f"           {reason}\n")
 
 
-def check(kind: str, name: str, vectors: str | None, every: bool, more: list[str]) -> int:
+def check(kind: str, given: Any, more: list[str]) -> int:
     """Run a suite and print its table; the exit code is 0 when all passed."""
-    table = Table(every)
+    settings: list[str] = getattr(given, "set", [])
+    problem = unfit(kind, given.name, settings or more)
+    if problem:
+        sys.stderr.write(f"hostler-testkit: {problem}\n")
+        return 2
+    table = Table(given.all)
     # The user's own pytest configuration has no say here.
     words = ["-c", str(Path(__file__).with_name("suite.ini")), "--rootdir", str(Path.cwd())]
     words += [
@@ -72,9 +99,10 @@ def check(kind: str, name: str, vectors: str | None, every: bool, more: list[str
         "-p",
         "no:cacheprovider",
     ]
-    words += ["--pyargs", SUITES[kind], f"--hostler-{kind}", name]
-    if vectors:
-        words += ["--hostler-vectors", vectors]
+    words += ["--pyargs", SUITES[kind], f"--hostler-{kind}", given.name]
+    if getattr(given, "vectors", None):
+        words += ["--hostler-vectors", given.vectors]
+    words += [word for text in settings for word in ("--hostler-service-settings", text)]
     code = pytest.main([*words, *more], plugins=[table])
     table.write()
     return int(code)
@@ -88,19 +116,27 @@ def main(arguments: list[str] | None = None) -> int:
         one = commands.add_parser(kind, help=f"run the suite for a {kind}")
         one.add_argument("name", help="the entry point's name, or module:VALUE")
         one.add_argument("--all", action="store_true", help="print every test, not only the failures")
-        one.add_argument(
-            "--vectors", metavar="MODULE:NAME", help="for a protocol: name -> octets of a client"
-        )
+        if kind == "protocol":
+            one.add_argument("--vectors", metavar="MODULE:NAME", help="a mapping: name -> octets of a client")
+        if kind == "service":
+            one.add_argument(
+                "--set",
+                metavar="NAME=VALUE",
+                action="append",
+                default=[],
+                help="a setting, its value as Python source; may be repeated",
+            )
     new = commands.add_parser("new", help="write a distribution that passes the suite as written")
     new.add_argument("kind", help=f"one of {', '.join(KINDS)}")
     new.add_argument("name")
     new.add_argument("directory", nargs="?", default=".")
     given, more = parser.parse_known_args(arguments)
+    sys.path.insert(0, "")  # a module beside, as with `python -m`
     if given.command == "new":
         if more:
             parser.error(f"unrecognized arguments: {' '.join(more)}")
         return _new(given)
-    return check(given.command, given.name, given.vectors, given.all, more)
+    return check(given.command, given, more)
 
 
 def _new(given: Any) -> int:
