@@ -15,6 +15,7 @@ import pytest
 PACKAGES = {
     "chromium": "chromium",
     "curl": "curl",
+    "h2load": "nghttp2-client",
     "nginx": "nginx-light",
     "postgres": "postgresql",
     "wrk": "wrk",

@@ -23,7 +23,7 @@ WORKERS = ("gthread", "gevent", "asgi")
 
 def run(*command: str) -> str:
     """The output of a client."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -48,8 +48,8 @@ def test_http1_beside(base: str, certificate: Any) -> None:
 @pytest.mark.parametrize(
     "program", [name for name in ("curl", "nghttp", "h2load", "node") if shutil.which(name)]
 )
-def test_programs(base: str, certificate: Any, tmp_path: Path, program: str) -> None:
-    """Early hints, large uploads and downloads, thousands of requests, as other people's clients see them."""
+def test_programs(base: str, worker_value: Any, certificate: Any, tmp_path: Path, program: str) -> None:
+    """Early hints, large uploads and downloads, trailers, thousands of requests, as other people's clients see them."""
     if program == "curl":
         file = tmp_path / "upload"
         file.write_bytes(bytes(5_000_000))
@@ -67,7 +67,16 @@ def test_programs(base: str, certificate: Any, tmp_path: Path, program: str) -> 
         said = run("h2load", "-n", "3000", "-c", "4", "-m", "20", base + "/")
         assert "3000 succeeded, 0 failed, 0 errored" in said
     else:
-        assert run("node", str(HERE / "uploads.js"), base) == "right 50\n"
+        trailer = {"wsgi": "x-blocks 3", "asgi": "grpc-status 0"}[worker_value.interface]
+        assert run("node", str(HERE / "uploads.js"), base) == f"right 50\n{trailer}\n"
+
+
+@pytest.mark.load
+@pytest.mark.needs("h2load")
+def test_a_hundred_thousand_requests(base: str) -> None:
+    """Over eight connections with 32 streams each, and not one error."""
+    said = run("h2load", "-n", "100000", "-c", "8", "-m", "32", base + "/")
+    assert "100000 succeeded, 0 failed, 0 errored, 0 timeout" in said
 
 
 def test_streams_run_at_the_same_time(running: Any, certificate: Any) -> None:
