@@ -9,6 +9,7 @@ from frame_peers import GET, POST, Client, Raw
 from hostler.plugin import Data, End, Gone, Policy, Request, ResponseError, Transport, Waiting
 from hostler_http2._connection import Connection
 from hostler_http2._hpack import encode
+from hostler_http2._sending import TURN
 from hyperframe.frame import (
     DataFrame,
     GoAwayFrame,
@@ -611,6 +612,88 @@ def test_priority_update(connect: Any) -> None:
         answer(raw.connection, number, b"x" * 20000)
     raw.flush()
     assert body_order(raw) == [5, 3, 1]
+
+
+# -- one write at a time -----------------------------------------------------------------------------------
+
+
+def octets(frames: Any) -> int:
+    return sum(len(frame.data) for frame in frames if isinstance(frame, DataFrame))
+
+
+def wide(connect: Any, numbers: range, size: int, *extra: tuple[str, str]) -> Raw:
+    """Requests of a client whose windows hold everything, each answered with a large body."""
+    raw = Raw(connect(), settings={4: 2**31 - 1})
+    raw.send(WindowUpdateFrame(0, window_increment=2**31 - 1 - 65535))
+    for number in numbers:
+        raw.connection.receive(
+            HeadersFrame(number, data=fields([*GET, *extra]), flags=["END_HEADERS", "END_STREAM"]).serialize()
+        )
+        answer(raw.connection, number, bytes(size))
+    return raw
+
+
+def test_no_more_than_one_write_is_made(connect: Any) -> None:
+    """H2-14: however wide the windows are, what waits for the socket is small, and the rest is not copied."""
+    raw = wide(connect, range(1, 64, 2), 1 << 20)
+    backlog = [raw.connection.backlog(number) for number in range(1, 64, 2)]
+    assert sum(backlog) == 32 << 20
+    total = 0
+    while fresh := octets(raw.flush()):
+        assert fresh <= TURN + 16384
+        total += fresh
+    assert total == 32 << 20
+    assert {frame.stream_id for frame in raw.frames if "END_STREAM" in frame.flags} == set(range(1, 64, 2))
+
+
+def test_an_urgent_answer_overtakes_between_writes(connect: Any) -> None:
+    """What is not written yet gives way."""
+    raw = wide(connect, range(1, 6, 2), 1 << 20)
+    raw.flush()
+    raw.frames.clear()
+    raw.send(HeadersFrame(7, data=fields([*GET, ("priority", "u=0")]), flags=["END_HEADERS", "END_STREAM"]))
+    raw.frames.clear()
+    answer(raw.connection, 7, bytes(1000))
+    raw.flush()
+    assert next(frame.stream_id for frame in raw.frames if isinstance(frame, DataFrame)) == 7
+
+
+def test_incremental_answers_share_all_writes(connect: Any) -> None:
+    """More streams than one write has frames for: the next write goes on with those that had less."""
+    raw = wide(connect, range(1, 100, 2), 1 << 18, ("priority", "i"))
+    for _ in range(8):
+        raw.flush()
+    sent = {number: 0 for number in range(1, 100, 2)}
+    for frame in raw.frames:
+        if isinstance(frame, DataFrame):
+            sent[frame.stream_id] += len(frame.data)
+    assert max(sent.values()) - min(sent.values()) <= 16384
+
+
+def test_waiting_for_its_turn_is_no_fault(connect: Any, clock: Any) -> None:
+    """A slow client takes one answer after the other: the last is not given up for the others' sake."""
+    raw = wide(connect, range(1, 6, 2), 1 << 20)
+    while raw.connection.backlog(5):
+        assert raw.connection.waiting is Waiting.NOTHING
+        clock.now += 20
+        raw.connection.receive(PingFrame(0, b"12345678").serialize())
+        raw.flush()
+    assert not raw.sent(RstStreamFrame)
+    assert octets(raw.frames) == 3 << 20
+
+
+def test_waiting_for_the_others_window(connect: Any, clock: Any) -> None:
+    """The connection's window opens slowly and the first answer takes it all: the second waits, and is not given up."""
+    raw = Raw(connect(), settings={4: 2**31 - 1})
+    for number in (1, 3):
+        raw.send(HeadersFrame(number, data=fields(GET), flags=["END_HEADERS", "END_STREAM"]))
+        answer(raw.connection, number, bytes(1 << 20))
+    raw.flush()
+    for _ in range(200):
+        clock.now += 10
+        raw.send(WindowUpdateFrame(0, window_increment=16384))
+    assert not raw.sent(RstStreamFrame)
+    assert octets(raw.frames) == 2 << 20
 
 
 # -- work --------------------------------------------------------------------------------------------------
