@@ -106,13 +106,17 @@ def _refuse(reason: str) -> NoReturn:
 class FieldPolicy:
     """The rules of one listener for the fields of trusted, or of untrusted, peers. Made once, then shared."""
 
-    __slots__ = ("_policy", "_rules", "_schemes", "_trust", "trusted")
+    __slots__ = ("_policy", "_rules", "_schemes", "_trust", "_words", "trusted")
 
     def __init__(self, policy: Policy, trusted: bool, trust: TrustList) -> None:
         self._policy = policy
         self._trust = trust
         self._rules: dict[bytes, int] = {}
         self._schemes = {name.lower(): value.lower() for name, value in policy.secure_scheme_headers.items()}
+        self._words = frozenset(
+            (b"x-forwarded-for", b"forwarded", b"script_name", b"path_info", *self._schemes)
+        )
+        """Where a trusted peer says something of its client."""
         self.trusted = trusted
 
     @classmethod
@@ -149,7 +153,7 @@ class FieldPolicy:
     def conclude(self, headers: tuple[tuple[bytes, bytes], ...], noted: dict[bytes, bytes]) -> Fields:
         """The fields that are left, and the values noted of them, with what a trusted peer says. Raises as `apply`."""
         fields = Fields(headers, noted)
-        if self.trusted:
+        if self.trusted and not self._words.isdisjoint(noted):
             self._believe(fields)
         return fields
 

@@ -7,6 +7,7 @@ what is taken here has the same fields there. Knows no reasons and no status.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -16,7 +17,6 @@ from hostler.http._fields import DROP, KEEP, NOTE, FieldPolicy, Fields
 
 _LAYOUTS_KEPT: Final = 256
 _LINES: Final = 128
-_strip = bytes.strip
 
 
 class _Lines(dict[bytes, bytes]):
@@ -68,7 +68,10 @@ class PlainHeads:
         layout = self._layouts.get(spelled) or self._learn(spelled)
         if layout is None:
             return None
-        headers = tuple(zip(layout.names, map(_strip, lines.values())))  # noqa: B905
+        values: Iterable[bytes] = lines.values()
+        if b" \r\n" in section or b"\t\r\n" in section:
+            values = map(bytes.strip, values)  # llhttp leaves blanks behind a value
+        headers = tuple(zip(layout.names, values))  # noqa: B905
         noted = {name: headers[place][1] for name, place in layout.noted}
         if layout.dropped:
             headers = tuple([field for field in headers if field[0] not in layout.dropped])
