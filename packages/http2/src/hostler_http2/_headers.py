@@ -30,13 +30,14 @@ _CONNECTION: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
 )
 """RFC 9113 section 8.2.2: what concerns the connection has no place in HTTP/2."""
-_KEPT = 1024
+_KEPT, _KEPT_SIZE = 1024, 256
+"""Fields that are remembered as clean, and octets that the value of one of them has at most."""
 
 
 class HeadMaker:
-    """Makes heads for all connections of one listener whose transports are alike. Remembers names it has seen."""
+    """Makes heads for all connections of one listener whose transports are alike. Remembers fields that were clean."""
 
-    __slots__ = ("_casefold", "_fields", "_limits", "_names", "_scheme", "_tunnels", "_unconventional")
+    __slots__ = ("_casefold", "_clean", "_fields", "_limits", "_scheme", "_tunnels", "_unconventional")
 
     def __init__(
         self, limits: Limits, policy: Policy, fields: FieldPolicy, *, secure: bool, tunnels: bool
@@ -47,7 +48,7 @@ class HeadMaker:
         self._tunnels = tunnels
         self._unconventional = policy.permit_unconventional_http_method
         self._casefold = policy.casefold_http_method
-        self._names: set[bytes] = set()
+        self._clean: set[Field] = set()
 
     def head(self, fields: Iterable[Field], ended: bool) -> Head:
         """The head of a request; `ended`: no body follows. Raises `Malformed` and `ProtocolError`."""
@@ -84,8 +85,8 @@ class HeadMaker:
 
     def trailers(self, fields: Iterable[Field]) -> tuple[Field, ...]:
         """The trailer fields of a request, policy applied. Raises `Malformed` and `ProtocolError`."""
-        for name, value in fields:
-            self._check(name, value)
+        for field in fields:
+            self._check(field)
         return tuple(self._fields.apply_trailers(fields))
 
     def _sort(self, fields: Iterable[Field]) -> tuple[dict[bytes, bytes], list[Field]]:
@@ -93,36 +94,44 @@ class HeadMaker:
         regular: list[Field] = []
         crumbs: list[bytes] = []
         place = 0
-        names = self._names
+        clean = self._clean
         for field in fields:
-            name, value = field
-            if name[:1] == b":":
+            name = field[0]
+            if field in clean:
+                if name != b"cookie":
+                    regular.append(field)
+                    continue
+            elif name[:1] == b":":
+                value = field[1]
                 if regular or crumbs or name in pseudo or name not in _PSEUDO or grammar.has_controls(value):
                     raise Malformed("a pseudo-header field that is unknown, repeated or misplaced")
                 pseudo[name] = value
-            elif name == b"cookie":
-                self._check(name, value)
+                continue
+            else:
+                self._check(field)
+            if name == b"cookie":
                 if not crumbs:
                     place = len(regular)
-                crumbs.append(value)
+                crumbs.append(field[1])
             else:
-                if name not in names or grammar.has_controls(value) or value.strip(b" \t") != value:
-                    self._check(name, value)
                 regular.append(field)
         if crumbs:
             # RFC 9113 section 8.2.3: one field again, before anything but HTTP/2 sees it.
             regular.insert(place, (b"cookie", b"; ".join(crumbs)))
         return pseudo, regular
 
-    def _check(self, name: bytes, value: bytes) -> None:
+    def _check(self, field: Field) -> None:
+        name, value = field
         if _NAME(name) is None:
             raise Malformed("a field name that is empty, not in lower case or no token")
         if name in _CONNECTION or (name == b"te" and value.lower() != b"trailers"):
             raise Malformed("a field that concerns the connection")
         if grammar.has_controls(value) or value.strip(b" \t") != value:
             raise Malformed("a field value with a control character, or with blanks around it")
-        if name != b"te" and len(self._names) < _KEPT:
-            self._names.add(name)
+        if len(value) <= _KEPT_SIZE:
+            if len(self._clean) >= _KEPT:
+                self._clean.clear()
+            self._clean.add(field)
 
     def _method(self, value: bytes | None) -> str:
         if value is None or _METHOD(value) is None:
