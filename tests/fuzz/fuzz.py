@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["hostler", "hostler_http2", "hostler_uw
         opener(plugin_value("hostler.protocols", _name))
 
 ROOT = Path(__file__).resolve().parents[2]
-FOUND = ROOT / ".nox" / "fuzz"
+FOUND = ROOT / ".nox" / "reports"
 MEMORY = 2 << 30
 """Octets of address space; the sanitizer's own tables are in it."""
 LONGEST = 4096
@@ -114,7 +114,7 @@ def fuzz(name: str, seconds: int, corpus: Path) -> None:
         f"-max_total_time={seconds}",
         f"-max_len={LONGEST}",
         f"-timeout={PATIENCE}",
-        f"-artifact_prefix={FOUND}/{name}-",
+        f"-artifact_prefix={FOUND}/fuzz-{name}-",
         "-print_final_stats=1",
     ]
     target = decoder_target if name == "uwsgi-decoder" else protocol_target(name)

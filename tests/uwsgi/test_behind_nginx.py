@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from hostler_testkit.installed import installed_workers
 
 pytestmark = pytest.mark.needs("nginx")
 
-WORKERS = [name for name in (*installed_workers("wsgi"), *installed_workers("asgi")) if name != "eventlet"]
+WORKERS = ("sync", "gthread", "gevent", "asgi")
 
 
 def test_requests_and_answers(front: Any) -> None:

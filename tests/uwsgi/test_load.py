@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 from hostler_testkit.client import until
-from hostler_testkit.installed import installed_workers
 
 pytestmark = [pytest.mark.load, pytest.mark.needs("nginx")]
 
-WORKERS = [name for name in (*installed_workers("wsgi"), *installed_workers("asgi")) if name != "eventlet"]
+WORKERS = ("sync", "gthread", "gevent", "asgi")
 
 
 def wrk(url: str) -> tuple[int, str]:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hostler_testkit.client import until
-from hostler_testkit.installed import installed_workers
 
-WORKERS = [name for name in (*installed_workers("wsgi"), *installed_workers("asgi")) if name != "eventlet"]
+WORKERS = ("sync", "gthread", "gevent", "asgi")
 PACKETS = runpy.run_path(
     str(Path(__file__).resolve().parents[2] / "packages" / "uwsgi-proto" / "tests" / "packets.py")
 )
