@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
+from hostler.plugin import Head, Transport
+from hostler_asgi._scope import Scopes
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -259,6 +261,13 @@ def test_http_1_0_gets_no_hint_and_no_offer_of_one(serve_app, raw):
     answered = raw(serve_app(app)).say(b"GET / HTTP/1.0\r\n\r\n").rest()
     assert answered.startswith(b"HTTP/1.1 200 ")
     assert offered == [{"http.response.pathsend", "http.response.zerocopysend"}]
+
+
+@pytest.mark.parametrize(("version", "told"), [("1.1", None), ("2", {"weight": 16, "depends_on": 0})])
+def test_the_priority_of_gunicorn_is_that_of_http_2(version, told):
+    scopes = Scopes(Transport(("127.0.0.1", 1), ("127.0.0.1", 2)), ("127.0.0.1", 2), {}, "", None)
+    head = Head(method="GET", target=b"/", path=b"/", query=b"", http_version=version, headers=())
+    assert scopes.http(head)["extensions"].get("http.response.priority") == told
 
 
 @pytest.mark.parametrize("welcome", [True, False])

@@ -52,6 +52,9 @@ class Scopes:
         if head.http_version != "1.0":
             extensions["http.response.early_hint"] = {}
             extensions["http.response.trailers"] = {}
+        if head.http_version == "2":
+            # gunicorn's; RFC 9113 deprecates what a client may say of it, and these are the defaults of RFC 7540.
+            extensions["http.response.priority"] = {"weight": 16, "depends_on": 0}
         if self._extensions_tls is not None:
             extensions["tls"] = self._extensions_tls.copy()
         if head.variables:
