@@ -30,7 +30,7 @@ _KEPT, _KEPT_SIZE = 256, 4096
 _OF_HEAD = frozenset("rmUqHfau")
 """Atoms that depend on the request's head only."""
 _OF_ANSWER = {
-    "h": "escaped[line.peer[0]] if line.peer and line.peer[0] else '-'",
+    "h": "escaped[peer[0]] if (peer := line.peer) and peer[0] else '-'",
     "l": "'-'",
     "t": "stamp()",
     "s": "line.status",
