@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import re
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from .conftest import until
 
@@ -34,6 +40,31 @@ def app(environ, start_response):
     start_response("200 OK", [])
     return [b"through"]
 """
+
+STUCK = """
+import os, time
+
+def wait():
+    while not os.path.exists("gate"):
+        time.sleep(0.01)
+
+def is_stuck():
+    wait()
+
+def is_busy():
+    wait()
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    open("in " + path.replace("/", "_"), "w").close()
+    if path == "/stuck":
+        is_stuck()
+    elif path == "/other":
+        is_busy()
+    start_response("200 OK", [])
+    return [str(os.getpid()).encode()]
+"""
+REPORT = re.compile(r"GET /stuck has run for .*?(?=\n\[|\Z)", re.DOTALL)
 
 
 def test_requests_run_at_the_same_time(server: Any) -> None:
@@ -63,31 +94,51 @@ def test_quick_requests_beside_a_held_one(server: Any) -> None:
 
 
 def test_request_that_waits_too_long_for_a_thread(server: Any) -> None:
-    """503 with Retry-After, and the server goes on."""
+    """503 with Retry-After for one behind the only thread's request, which goes on."""
     running = server(GATE, *WORKER, "--threads", "1", "--gthread-queue-wait", "0.2")
     directory = running.log_file.parent
-    with ThreadPoolExecutor(8) as pool:
-        # The first holds the only thread; of those that are accepted beside it each waits longer than it may.
+    kept = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
+    with ThreadPoolExecutor(1) as pool, contextlib.closing(kept):
+        kept.request("GET", "/")
+        assert kept.getresponse().read() == b"through"
         held = pool.submit(running.get, "/held")
-        waiting = [pool.submit(running.get) for _ in range(7)]
         until((directory / "entered").exists, "the held request has begun")
-        time.sleep(1.0)  # a wait in a queue is what is tested
+        kept.request("GET", "/")  # over a connection that the worker has, so it cannot wait in the backlog
+        answer = kept.getresponse()
+        assert (answer.status, answer.getheader("Retry-After")) == (503, "1")
+        assert not held.done()
         (directory / "gate").touch()
         assert held.result(60) == (200, b"through")
-        assert {future.result(60)[0] for future in waiting} <= {200, 503}
     assert running.get() == (200, b"through")
 
 
-def test_stuck_request_is_shown_with_its_stack(server: Any) -> None:
-    """Beyond `timeout` the log says where exactly that thread is."""
-    running = server(GATE, *WORKER, "--threads", "2", "--timeout", "3")
+@pytest.mark.parametrize("returns", [True, False])
+def test_request_beyond_its_deadline(server: Any, returns: bool) -> None:
+    """The log says where exactly its thread is; the worker is replaced, and what it has in service may end."""
+    patience = "60" if returns else "1"
+    running = server(STUCK, *WORKER, "--threads", "2", "--timeout", "3", "--graceful-timeout", patience)
     directory = running.log_file.parent
-    with ThreadPoolExecutor(1) as pool:
-        held = pool.submit(running.get, "/held")
-        until(lambda: "GET /held has run for" in running.log, "the report")
-        assert "time.sleep(0.01)" in running.log
-        (directory / "gate").touch()
-        held.exception(60)
+    with ThreadPoolExecutor(2) as pool:
+        old = running.get()
+        stuck = pool.submit(running.get, "/stuck")
+        until((directory / "in _stuck").exists, "a request that gets stuck")
+        other = pool.submit(running.get, "/other")
+        until((directory / "in _other").exists, "a request beside it")
+        time.sleep(
+            0.1
+        )  # what runs for a moment only is not taken for held, and a new request would be queued behind it
+        report = until(lambda: REPORT.search(running.log), "the report")[0]
+        assert "is_stuck" in report
+        assert "is_busy" not in report
+        until(lambda: running.get() != old, "a new worker")
+        if returns:
+            (directory / "gate").touch()
+            assert stuck.result(60) == other.result(60) == old
+        else:
+            assert stuck.exception(60) is not None
+            assert other.exception(60) is not None
+        until(lambda: not Path(f"/proc/{int(old[1])}").exists(), "the end of the old worker")
+    assert running.stop() == 0
 
 
 def test_own_setting_is_listed(server: Any) -> None:

@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 import traceback
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from hostler.drive import Exchange, SharedDriver
 from hostler.plugin import WorkerContext
@@ -41,6 +41,8 @@ QUIET = 20
 """Looks in a row at a leader that took no request before the main thread sleeps until it takes one."""
 HELD = 0.02
 """Seconds after which a request counts as one that will take long."""
+QUEUE_LOOK = 0.1
+"""Seconds between two looks for requests that have waited too long for a thread."""
 MAIN = 0
 NOBODY = -1
 """The lead was offered; the runner that takes the word becomes the leader."""
@@ -93,7 +95,7 @@ class Crew:
         driver = self._driver
         assert driver is not None
         driver.open()
-        looked = time.monotonic()
+        looked = queue_looked = time.monotonic()
         while not driver.finished():
             if self._leader == MAIN:
                 driver.loop_thread = threading.get_ident()
@@ -109,6 +111,9 @@ class Crew:
             if now - looked > 1.0:
                 looked = now
                 self._look_for_stuck(now)
+            if self._queue_wait and now - queue_looked > QUEUE_LOOK:
+                queue_looked = now
+                self._turn_away(driver)
         for _ in range(self._count):
             self._inbox.put(None)
         driver.close()
@@ -195,12 +200,31 @@ class Crew:
                 self._lead(driver)
                 continue
             queued, exchange = task
-            if self._queue_wait and time.monotonic() - queued > self._queue_wait:
-                self._context.log.refused("overload", exchange.peer, "no thread was free")
-                exchange.refuse(503, "Service Unavailable", [("Retry-After", "1")])
+            if self._late(queued):
+                self._refuse(exchange)
             else:
                 self._run(runner, exchange)
             driver.complete(exchange)
+
+    def _late(self, queued: float) -> bool:
+        return bool(self._queue_wait) and time.monotonic() - queued > self._queue_wait
+
+    def _refuse(self, exchange: Exchange) -> None:
+        self._context.log.refused("overload", exchange.peer, "no thread was free")
+        exchange.refuse(503, "Service Unavailable", [("Retry-After", "1")])
+
+    def _turn_away(self, driver: SharedDriver) -> None:
+        """Answer those that have waited too long, though no thread comes to look at them."""
+        for _ in range(self._inbox.qsize()):
+            try:
+                task = self._inbox.get_nowait()
+            except Empty:
+                return
+            if isinstance(task, tuple) and self._late(task[0]):
+                self._refuse(task[1])
+                driver.complete(task[1])
+            else:
+                self._inbox.put(task)
 
     def _lead(self, driver: SharedDriver) -> None:
         ident = threading.get_ident()
