@@ -21,6 +21,12 @@ class Bell:
         if sys.platform == "linux":
             self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
     def ring(self) -> None:
         """Let every worker look whether something waits that it can take."""
         if self.descriptor >= 0:

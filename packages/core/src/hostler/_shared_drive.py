@@ -65,8 +65,8 @@ class SharedDriver(Driver):
         for descriptor in (self._wake_read, self._wake_write):
             os.set_blocking(descriptor, False)
         self.poller.add(self._wake_read, READ)
-        self._bell = context.bell if context.multiprocess else None
-        if self._bell is not None and self._bell.descriptor >= 0:
+        self._bell = context.bell  # also of a worker that is alone: while it is replaced there are two
+        if self._bell.descriptor >= 0:
             self.poller.add(self._bell.descriptor, READ | EDGE)
 
     def exchange(self, channel: Channel, request: Request) -> Exchange:
@@ -104,7 +104,7 @@ class SharedDriver(Driver):
                 read(descriptor, 4096)
             except BlockingIOError:
                 return  # who led the loop before has read it
-        elif self._bell is not None and descriptor == self._bell.descriptor:
+        elif descriptor == self._bell.descriptor:
             for door in list(self._doors.values()):
                 door.look()
         else:
@@ -122,8 +122,7 @@ class SharedDriver(Driver):
                 door.shut(self.now + SATURATED)
         elif not super().stopping_accepts():
             return False
-        if self._bell is not None:
-            self._bell.ring()
+        self._bell.ring()
         return True
 
     def wait_for_reader(self, exchange: Exchange) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hostler._bell import Bell
 from hostler.drive import Driver
 from hostler.http import Connection, Limits, Opening, Policy, Transport
 from hostler.http1._opening import open_connection
@@ -86,6 +87,7 @@ class Context:
         self.stopping = ""
         self.multiprocess = multiprocess
         self.status = Status()
+        self.bell = Bell()
         self.answered = 0
         self.stuck_reports: list[str] = []
         self._shared: dict[str, Any] = {}
@@ -129,6 +131,7 @@ class Context:
     def close(self) -> None:
         os.close(self.wakeup)
         os.close(self._wake)
+        self.bell.close()
 
 
 class Running:

@@ -26,7 +26,8 @@ def one_of_several(bell: Bell, listening: socket.socket, *, full: bool) -> Calla
     """What makes the driver of a worker with a listener and a bell in common."""
 
     def make(context: Any, application: Any) -> SharedDriver:
-        context.multiprocess, context.bell = True, bell
+        context.bell.close()
+        context.bell = bell
         context.door.socket.close()
         context.door.socket = listening.dup()
 
