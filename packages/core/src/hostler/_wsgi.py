@@ -364,9 +364,8 @@ class Exchange:
             application.context.post_request(self, self.environ, self)
         if self.body is not None:
             self.body.close()
-        self.environ = (
-            None  # it holds methods of this exchange: a cycle would leave everything to the collector
-        )
+        # It holds methods of this exchange: a cycle would leave everything to the collector.
+        self.environ = None
         application.served()
         self.channel.answered(self)
 
