@@ -1,4 +1,4 @@
-"""The standard library's loggers as the settings want them: handlers, levels, `logconfig*`.
+"""The standard library's loggers as the settings want them: handlers and levels.
 
 `hostler.error` and `hostler.access` are ours; the names `gunicorn.error` and `gunicorn.access`, which
 applications and logging configurations of gunicorn's users know, lead to the same place.
@@ -6,14 +6,8 @@ applications and logging configurations of gunicorn's users know, lead to the sa
 
 from __future__ import annotations
 
-import configparser
-import copy
-import json
 import logging
-import logging.config
-import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hostler._escape import escape_message
 from hostler._log_output import Output
@@ -24,14 +18,14 @@ if TYPE_CHECKING:
     from hostler.settings import Settings
 
 ERROR, ACCESS = "hostler.error", "hostler.access"
-_ALIASES = {"gunicorn.error": ERROR, "gunicorn.access": ACCESS}
-_FORMAT, _TIME = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]"
+ALIASES = {"gunicorn.error": ERROR, "gunicorn.access": ACCESS}
+FORMAT, TIME = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]"
 
 
 class LineFormatter(logging.Formatter):
     """One record, one entry: control characters are escaped, further lines indented."""
 
-    def __init__(self, form: str = _FORMAT, time: str = _TIME) -> None:
+    def __init__(self, form: str = FORMAT, time: str = TIME) -> None:
         super().__init__(form, time)
 
     def format(self, record: logging.LogRecord) -> str:
@@ -70,7 +64,9 @@ def set_up(settings: Settings, output: Output | None) -> logging.Logger:
     before = _snapshot()
     try:
         if configured(settings):
-            _own_configuration(settings)
+            from hostler import _log_configured  # noqa: PLC0415 - the parsers it needs cost each worker memory
+
+            _log_configured.apply(settings)
         else:
             _handlers(settings, output)
     except ConfigError:
@@ -97,107 +93,23 @@ def _handlers(settings: Settings, output: Output | None) -> None:
         handlers.append(remote)
     for name in (ERROR, "gunicorn.error"):
         log = logging.getLogger(name)
-        _replace(log, handlers)
+        replace(log, handlers)
         log.setLevel(settings.loglevel.upper())
         log.propagate = False
         log.disabled = False
 
 
-def _replace(log: logging.Logger, handlers: list[logging.Handler]) -> None:
+def replace(log: logging.Logger, handlers: list[logging.Handler]) -> None:
     """Handlers of an earlier configuration go; those that an application added itself stay."""
     for handler in list(log.handlers):
-        if isinstance(handler, (OutputHandler, SyslogHandler, _Forward)):
+        if isinstance(handler, (OutputHandler, SyslogHandler, Forward)):
             log.removeHandler(handler)
             handler.close()
     for handler in handlers:
         log.addHandler(handler)
 
 
-# -- the user's own configuration ----------------------------------------------------------------------
-
-_DEFAULTS: Mapping[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "root": {"level": "INFO", "handlers": ["console"]},
-    "loggers": {
-        "gunicorn.error": {"level": "INFO", "handlers": ["error_console"], "propagate": True},
-        "gunicorn.access": {"level": "INFO", "handlers": ["console"], "propagate": True},
-    },
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stdout"},
-        "error_console": {
-            "class": "logging.StreamHandler",
-            "formatter": "generic",
-            "stream": "ext://sys.stderr",
-        },
-    },
-    "formatters": {"generic": {"format": _FORMAT, "datefmt": _TIME, "class": "logging.Formatter"}},
-}
-"""What a dictionary or JSON file of the user's replaces or adds to; the names are those gunicorn offers."""
-
-
-def _own_configuration(settings: Settings) -> None:
-    if settings.logconfig_dict:
-        _by_dictionary("logconfig_dict", settings.logconfig_dict)
-    elif settings.logconfig_json:
-        path = settings.logconfig_json
-        try:
-            with open(path, encoding="utf-8") as file:
-                found = json.load(file)
-        except OSError as error:
-            raise ConfigError(f"logconfig_json: {path!r} cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            raise ConfigError(f"logconfig_json: {path!r} is not JSON: {error}") from None
-        if not isinstance(found, dict):
-            raise ConfigError(f"logconfig_json: {path!r} must hold an object")
-        _by_dictionary("logconfig_json", found)
-    else:
-        _by_file(str(settings.logconfig))
-    for alias, name in _ALIASES.items():
-        _join(logging.getLogger(name), logging.getLogger(alias))
-
-
-def _by_dictionary(setting: str, own: Mapping[str, Any]) -> None:
-    merged = {**copy.deepcopy(dict(_DEFAULTS)), **own}
-    for name in ("handlers", "formatters"):
-        # What the defaults refer to stays there to be referred to.
-        merged[name] = {**copy.deepcopy(_DEFAULTS[name]), **own.get(name, {})}
-    try:
-        logging.config.dictConfig(merged)
-    except (ValueError, TypeError, AttributeError, ImportError, OSError) as error:
-        raise ConfigError(f"{setting}: cannot be used: {_why(error)}") from None
-
-
-def _by_file(path: str) -> None:
-    if not os.path.isfile(path):
-        raise ConfigError(f"logconfig: there is no file {path!r}")
-    defaults = {"__file__": path, "here": os.path.dirname(os.path.abspath(path))}
-    try:
-        logging.config.fileConfig(path, defaults=defaults, disable_existing_loggers=False)
-    except (
-        configparser.Error, ValueError, TypeError, AttributeError, ImportError, OSError, KeyError, RuntimeError,
-        NameError, SyntaxError,
-    ) as error:  # fmt: skip
-        raise ConfigError(f"logconfig: {path!r} cannot be used: {_why(error)}") from None
-
-
-def _why(error: BaseException) -> str:
-    cause = error.__cause__ or error.__context__
-    text = f"{error}" + (f" ({cause})" if cause is not None else "")
-    return " ".join(text.split())
-
-
-def _join(ours: logging.Logger, theirs: logging.Logger) -> None:
-    """Ours where the configuration names it, else everything goes the way of gunicorn's name for it."""
-    _replace(ours, [])
-    ours.disabled = False
-    if not ours.handlers and (theirs.handlers or theirs.level):
-        ours.addHandler(_Forward(theirs))
-        ours.setLevel(theirs.getEffectiveLevel())
-        ours.propagate = False
-
-
-class _Forward(logging.Handler):
+class Forward(logging.Handler):
     """Hands records to another logger."""
 
     def __init__(self, target: logging.Logger) -> None:
@@ -214,7 +126,7 @@ _State = dict[str, tuple[list[logging.Handler], int, bool, bool]]
 
 
 def _snapshot() -> _State:
-    names = ("", ERROR, ACCESS, *_ALIASES)
+    names = ("", ERROR, ACCESS, *ALIASES)
     logs = {name: logging.getLogger(name or None) for name in names}
     return {name: (list(log.handlers), log.level, log.propagate, log.disabled) for name, log in logs.items()}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
 import os
 import re
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from hostler._distributions import entry_points
 from hostler._known import INSTEAD, OFFICIAL, SAME
 from hostler._nearest import nearest
 from hostler._values import API, LoggerType, Plugin, ProtocolType, ReloaderType, ServiceType, WorkerType
@@ -68,21 +68,11 @@ def search_path() -> tuple[str, ...]:
 def scan(path: Sequence[str]) -> Iterator[Entry]:
     """The entry points of our groups, the first distribution of a name before its doubles."""
     seen: set[tuple[str, str, str]] = set()
-    for dist in importlib.metadata.distributions(path=list(path)):
-        # Reading the text first is what keeps this quick: most distributions are not for us.
-        text = dist.read_text("entry_points.txt")
-        if not text or "[hostler." not in text:
-            continue
-        metadata = dist.metadata
-        if "Name" not in metadata:  # what an interrupted removal leaves behind
-            continue
-        name = metadata["Name"]
-        version = metadata["Version"] if "Version" in metadata else ""  # noqa: SIM401  # its type has no `get`
-        for point in dist.entry_points:
-            key = (canonical(name), point.group, point.name)
-            if point.group.startswith("hostler.") and key not in seen:
-                seen.add(key)
-                yield Entry(point.group, point.name, point.value, name, version or "?")
+    for point in entry_points(path, "hostler."):
+        key = (canonical(point.dist), point.group, point.name)
+        if key not in seen:
+            seen.add(key)
+            yield Entry(point.group, point.name, point.value, point.dist, point.version or "?")
 
 
 def canonical(dist: str) -> str:

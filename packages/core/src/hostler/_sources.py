@@ -24,11 +24,6 @@ from hostler._nearest import nearest
 from hostler.errors import ConfigError
 from hostler.settings import Invalid
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 DEFAULT_FILES = ("hostler.conf.py", "hostler.toml", "pyproject.toml")
 HOOK_BEGINNINGS = ("on_", "pre_", "post_", "when_")
 
@@ -233,6 +228,11 @@ class Sources:
         return True
 
     def _of_toml(self, path: str, written: str) -> list[Given]:
+        # Imported for who writes TOML only: every worker shares in what its arbiter has imported.
+        if sys.version_info >= (3, 11):
+            import tomllib  # noqa: PLC0415
+        else:
+            import tomli as tomllib  # noqa: PLC0415
         try:
             with open(path, "rb") as file:
                 table: Any = tomllib.load(file)

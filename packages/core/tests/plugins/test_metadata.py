@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostler._distributions import entry_points
 from hostler._plugins import scan, search_path
 
 Make = Callable[..., Path]
@@ -41,6 +43,49 @@ def test_scanning(site: Path, distribution: Make, tmp_path: Path) -> None:
     ]
     os.symlink(site, tmp_path / "again")
     assert len(list(scan([str(site), str(tmp_path / "again")]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("directory", "about", "inside"),
+    [
+        ("a-1.dist-info", "METADATA", ""),
+        ("a.egg-info", "PKG-INFO", ""),
+        ("a-1-py3.egg", "PKG-INFO", "EGG-INFO"),
+    ],
+)
+def test_what_installers_leave(tmp_path: Path, directory: str, about: str, inside: str) -> None:
+    """Wheels, checkouts of old tools, eggs; comments and extras as the specification has them."""
+    place = tmp_path / directory / inside
+    place.mkdir(parents=True)
+    (place / about).write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.5\n\nName: no field\n")
+    (place / "entry_points.txt").write_text(
+        "; a comment\n[other]\nno = no:no\n\n[hostler.workers]\n# another\n"
+        "mine=acme:worker\n  two = acme.more:worker [extra]\nnothing\n[hostler.loggers]\nlog = acme:log\n"
+    )
+    (tmp_path / "acme.py").touch()
+    found = [
+        (e.group, e.name, e.value, e.dist, e.version) for e in scan([str(tmp_path), str(tmp_path / "none")])
+    ]
+    assert found == [
+        ("hostler.workers", "mine", "acme:worker", "acme", "1.5"),
+        ("hostler.workers", "two", "acme.more:worker [extra]", "acme", "1.5"),
+        ("hostler.loggers", "log", "acme:log", "acme", "1.5"),
+    ]
+
+
+def test_the_scan_reads_as_the_standard_library_does() -> None:
+    """On the distributions of this environment."""
+    path = [entry for entry in sys.path if entry]
+    theirs = {
+        (point.group, point.name, point.value, dist.metadata["Name"], dist.version)
+        for dist in importlib.metadata.distributions(path=path)
+        for point in dist.entry_points
+    }
+    ours = {
+        (point.group, point.name, point.value, point.dist, point.version) for point in entry_points(path, "")
+    }
+    assert ours == theirs
+    assert ours
 
 
 def test_the_first_of_two_versions_counts(site: Path, distribution: Make, tmp_path: Path) -> None:
