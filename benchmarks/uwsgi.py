@@ -1,6 +1,6 @@
 """CPU time of a worker behind nginx: the uWSGI protocol, beside gunicorn's, uWSGI's own worker and HTTP.
 
-    python benchmarks/uwsgi.py --env DIR [--rounds 5] [--seconds 1.5] [--write]
+    python benchmarks/uwsgi.py --env DIR [--rounds 5] [--seconds 1] [--write]
 
 Every server stands behind the same nginx, which is started anew with it: with `uwsgi_pass` and Debian's usual
 parameters, or with `proxy_pass` over HTTP/1.1. The server's processes are pinned to CPU 0, nginx and wrk share CPU 1.
@@ -48,7 +48,6 @@ _ALL = (
     ),
     server("gunicorn sync", f"{PEER} -k sync", needs="gunicorn"),
     server("gunicorn gthread 4", f"{PEER} -k gthread --threads 4", needs="gunicorn"),
-    server("gunicorn gevent", f"{PEER} -k gevent", needs="gunicorn gevent"),
     server("gunicorn asgi", f"{PEER} -k asgi --asgi-loop uvloop", needs="gunicorn uvloop"),
     Server("uWSGI", ("-c", UWSGI, *UWSGI_OPTIONS), ("uwsgi",)),
     server("hostler sync, proxy_pass, kept", f"{HTTP} -k sync", needs="hostler"),
@@ -66,7 +65,7 @@ SCENARIOS = (
         "hello",
         (
             *("hostler sync", "hostler gthread 4", "hostler gevent"),
-            *("gunicorn sync", "gunicorn gthread 4", "gunicorn gevent", "uWSGI"),
+            *("gunicorn sync", "gunicorn gthread 4", "uWSGI"),
             *("hostler sync, proxy_pass, kept", "hostler sync, proxy_pass", "gunicorn sync, proxy_pass"),
         ),
         WSGI_AIMS,
@@ -229,7 +228,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--env", type=Path, help="environment to run servers from; default: the running one")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each server (default 5)")
-    parser.add_argument("--seconds", type=float, default=1.5, help="length of a measurement (default 1.5)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a measurement (default 1)")
     parser.add_argument("--server", action="append", default=[], help="only this one; may be repeated")
     parser.add_argument("--write", action="store_true", help="keep the tables in benchmarks/results/uwsgi.md")
     options = parser.parse_args(argv)
@@ -274,10 +273,10 @@ def main(argv: Sequence[str]) -> int:
         "The rates are what nginx and wrk together reach on one CPU: they compare nothing.",
     ]
     text = page(samples, [*notes, *failed.values()], conditions)
-    print(text)
     if options.write:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "uwsgi.md").write_text(text)
+    print(text)
     return 1 if failed else 0
 
 
