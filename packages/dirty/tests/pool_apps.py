@@ -70,6 +70,12 @@ class Echo(DirtyApp):
             note(f"slept {tag}")
         return tag
 
+    def hold_noted(self, name):
+        """As `hold`; that it has begun is noted."""
+        note(f"holds {name}")
+        gate(name)
+        return name
+
     def spin(self, seconds):
         until = time.monotonic() + seconds
         while time.monotonic() < until:

@@ -159,6 +159,43 @@ def test_closing(scheduler):
     assert scheduler.ask(ticket(), 0.0)[0].reason == "stopping"
 
 
+def test_a_quick_worker_has_room_for_more(scheduler):
+    scheduler.room = lambda worker: 2
+    scheduler.add(1, ["a"], 1, 0.0)
+    leases = [grants(scheduler.ask(ticket(), 0.0))[0].lease for _ in range(3)]
+    assert all(lease.keep for lease in leases)
+    waiting = scheduler.ask(ticket(), 0.0)
+    assert waiting == [Recall(1, lease.id) for lease in leases]
+
+
+def test_who_stands_behind_another_call_queues_again(scheduler):
+    scheduler.room = lambda worker: 1
+    scheduler.add(1, ["a"], 1, 0.0)
+    first = grants(scheduler.ask(ticket(), 0.0))[0].lease
+    assert scheduler.blocked(first.id, "me") == []  # nobody is in front of it
+    second = grants(scheduler.ask(ticket(), 0.0))[0].lease
+    assert scheduler.blocked(second.id, "another") == []
+    assert scheduler.blocked(second.id, "me") == [Recall(1, second.id)]
+    scheduler.room = lambda worker: 0
+    assert scheduler.yielded(second.id, 0.0) == []
+    assert grants(scheduler.ask(ticket(), 0.0)) == []
+
+
+def test_a_slot_of_its_own(scheduler):
+    scheduler.room = lambda worker: 9
+    scheduler.add(1, ["a"], 1, 0.0)
+    lease = grants(scheduler.ask(ticket(), 0.0))[0].lease
+    assert scheduler.ask(ticket(alone=True), 0.0) == [Recall(1, lease.id)]
+
+
+def test_those_who_share_a_slot_spread_when_a_worker_comes(scheduler):
+    scheduler.room = lambda worker: 3
+    scheduler.add(1, ["a"], 1, 0.0)
+    leases = [grants(scheduler.ask(ticket(), 0.0))[0].lease for _ in range(3)]
+    assert scheduler.add(2, ["a"], 1, 0.0) == [Recall(1, lease.id) for lease in leases]
+    assert scheduler.add(3, ["b"], 1, 0.0) == []
+
+
 class Machine(RuleBasedStateMachine):
     """Any order of events: no slot is used twice, no ticket is answered twice or forgotten."""
 
@@ -170,6 +207,7 @@ class Machine(RuleBasedStateMachine):
             "b": Rules(5, batches={"x": (3, 0.5)}),
         }
         self.now = 0.0
+        self.scheduler.room = lambda worker: int(self.now) % 3
         self.asked: dict = {}
         self.answered: dict = {}
         self.workers: dict = {}
@@ -181,7 +219,8 @@ class Machine(RuleBasedStateMachine):
                 assert verdict.ticket.key not in self.answered
                 self.answered[verdict.ticket.key] = verdict
             if isinstance(verdict, Grant):
-                assert self.workers[verdict.lease.worker] >= self.scheduler.hosts[verdict.lease.worker].used
+                most = self.workers[verdict.lease.worker] + 2
+                assert most >= self.scheduler.hosts[verdict.lease.worker].used
 
     @rule(
         app=st.sampled_from("ab"),
@@ -217,6 +256,12 @@ class Machine(RuleBasedStateMachine):
         lease = data.draw(st.sampled_from(sorted(self.scheduler.leases)))
         self.take(self.scheduler.yielded(lease, self.now, seconds))
 
+    @precondition(lambda self: self.scheduler.leases)
+    @rule(data=st.data())
+    def stand_behind(self, data):
+        lease = data.draw(st.sampled_from(sorted(self.scheduler.leases)))
+        self.take(self.scheduler.blocked(lease, "me"))
+
     @precondition(lambda self: set(self.asked) - set(self.answered))
     @rule(data=st.data())
     def cancel(self, data):
@@ -235,7 +280,7 @@ class Machine(RuleBasedStateMachine):
         assert self.scheduler.length("a") + self.scheduler.length("b") == len(waiting)
         for host in self.scheduler.hosts.values():
             groups = {lease.group.id if lease.group else -lease.id for lease in host.leases.values()}
-            assert host.used == len(groups) <= host.capacity
+            assert host.used == len(groups) <= host.capacity + 2
         assert set(self.scheduler.leases) == {i for h in self.scheduler.hosts.values() for i in h.leases}
 
     @invariant()

@@ -20,7 +20,8 @@ from hostler_dirty._calling import (
     plan,
     unanswered,
 )
-from hostler_dirty._hub import HUBS, Hub, Wire
+from hostler_dirty._hub import HUBS, Hub
+from hostler_dirty._lane import Wire
 from hostler_dirty._lines import Gone, is_past
 from hostler_dirty._place import HERE
 from hostler_dirty._wire import KEPT, RETAINED, STREAM, Frame
@@ -46,7 +47,8 @@ class Caller:
                 await self._gone()
                 continue
             except TimeoutError:
-                stage = "queue" if self.wire is None else "run"
+                began = self.wire is not None and self.wire.channel.began(self.plan.id)
+                stage = "run" if began else "queue"
                 self.close()
                 raise self.plan.expired(stage) from None
             except BaseException:
@@ -54,6 +56,9 @@ class Caller:
                 raise
             if frame.kind != _wire.STALE:
                 return frame
+            if self._feeding is not None:
+                self.close()  # its items went with it
+                raise lost({"reason": "its worker takes no more calls"}, self.plan)
             assert self.wire is not None
             self._hub.release(self.wire)
             self.wire = None
@@ -61,7 +66,7 @@ class Caller:
 
     async def _send(self) -> None:
         the_plan, hub = self.plan, self._hub
-        self.wire = wire = None if the_plan.batched else hub.take_kept(the_plan.app)
+        self.wire = wire = hub.take_kept(the_plan.app) if the_plan.roams else None
         keep = True
         if wire is None:
             wire, keep = await hub.lease(the_plan)

@@ -60,6 +60,9 @@ class Caller:
                 raise
             if frames[0].kind != _wire.STALE:
                 return frames
+            if self._feeder is not None and self._feeder.begun:
+                self._give_up()  # its items went with it
+                raise lost({"reason": "its worker takes no more calls"}, self.plan)
             self._line.kept.pop(self.plan.app, None)
             channel.lease = 0
             self.plan.id = next_id()
@@ -67,7 +70,7 @@ class Caller:
     def _send(self) -> Channel:
         the_plan, line = self.plan, self._line
         self.channel = channel = None
-        if not the_plan.batched:
+        if the_plan.roams:
             channel = line.kept.get(the_plan.app)
         keep = True
         if channel is None:
@@ -133,7 +136,8 @@ class Caller:
         return lost(self._line.fate(channel.worker), self.plan)
 
     def _late(self) -> BaseException:
-        stage = "queue" if self.channel is None else "run"
+        channel = self.channel
+        stage = "run" if channel is not None and channel.began(self.plan.id) else "queue"
         self._give_up()
         return self.plan.expired(stage)
 

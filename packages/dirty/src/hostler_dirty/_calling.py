@@ -30,6 +30,8 @@ CREDIT_CHUNKS, CREDIT_OCTETS = 16, 1 << 18
 FEED_WINDOW = 64
 """So many items of an input stream may be on their way."""
 MARGIN_NS = 50_000_000
+PATIENCE = 0.01
+"""Seconds that a call may stand in a worker behind another one; then it had better queue at the arbiter."""
 
 _ids = itertools.count(1)
 
@@ -84,6 +86,13 @@ class Plan:
     """The arbiter died while the call waited."""
     feed: Any = None
     timeout: float = 0.0
+    patience: float = PATIENCE
+    """Seconds until its caller looks whether it stands behind another call; grows with every look."""
+
+    @property
+    def roams(self) -> bool:
+        """Any lease of the app will do, and it may be sent again: neither a batch is made for it nor items follow."""
+        return not self.batched and self.feed is None
 
     @property
     def limit(self) -> int:
@@ -112,7 +121,7 @@ class Plan:
                 forgotten,
             )
         )
-        flags = _wire.REPEATED if self.attempt > 1 or self.renewed else 0
+        flags = (_wire.REPEATED if self.attempt > 1 or self.renewed else 0) | (self.flags & FED)
         return _wire.pack(_wire.LEASE, self.id, body, flags, self.priority, self.deadline)
 
 
@@ -233,6 +242,15 @@ class Channel:
             deadline=plan.deadline,
             pickled=(plan.args, plan.kwargs) if pickled else None,
         )
+
+    def blocked(self, plan: Plan) -> bytes:
+        """The frame that tells the arbiter that the call has not begun, when that is worth a look again."""
+        plan.patience = min(1.0, 2 * plan.patience)
+        return _wire.pack(_wire.BLOCKED, plan.id, deadline=self.lease)
+
+    def stale(self, frame: Frame) -> bool:
+        """The frame speaks of a lease that has been replaced meanwhile."""
+        return frame.kind == _wire.STALE and frame.deadline != self.lease
 
     def began(self, call: int) -> bool:
         """Whether the worker has begun this call, so that it may have had effects."""

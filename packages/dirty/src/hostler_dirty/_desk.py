@@ -23,10 +23,11 @@ from hostler_dirty._doors import Doors
 from hostler_dirty._member import Member
 from hostler_dirty._peer import Peer
 from hostler_dirty._pool import Pool
-from hostler_dirty._scheduler import Grant, Recall, Reject, Scheduler, Ticket, Verdict
+from hostler_dirty._scheduler import Scheduler
 from hostler_dirty._sessions import Channel, Session
 from hostler_dirty._settings import DirtySettings
 from hostler_dirty._stash_store import Store
+from hostler_dirty._tickets import Grant, Recall, Reject, Ticket, Verdict
 from hostler_dirty._wire import Frame
 from hostler_dirty.errors import (
     DirtyAppNotFoundError,
@@ -40,6 +41,8 @@ from hostler_dirty.errors import (
 
 Answer = Callable[[dict[str, Any]], None]
 REMEMBERED = 1024
+RETRY = 0.2
+"""Seconds until a patient call asks again that got no channel because no descriptor was left."""
 _LEASE = msgspec.msgpack.Decoder(tuple[str, str, str, float, float, list[int]])
 """App, action, affinity, no_worker_wait, max_queue_wait, channels that the caller has closed."""
 
@@ -53,6 +56,7 @@ class Desk:
         self._settings, self._log, self._manage = settings, log, manage
         self._loop = asyncio.get_running_loop()
         self.scheduler = Scheduler()
+        self.scheduler.room = self._room
         self.store = Store(settings.stash_limit)
         self.infos: dict[str, dict[str, Any]] = {}
         self.pool: Pool | None = None
@@ -111,6 +115,8 @@ class Desk:
             self._lease(session, frame)
         elif frame.kind == _wire.UNLEASE:
             self._unlease(session, frame)
+        elif frame.kind == _wire.BLOCKED:
+            self._carry_out(self.scheduler.blocked(frame.deadline, session.id))
         elif frame.kind == _wire.STASH:
             self._stash(session, frame)
         elif frame.kind == _wire.FATE:
@@ -129,8 +135,7 @@ class Desk:
         except msgspec.MsgspecError as error:
             raise DirtyProtocolError(f"A LEASE of another shape: {error}") from None
         for number in forgotten:
-            if number in session.channels:
-                self._forget(number)
+            session.channels.pop(number, None)  # its lease comes back when the worker sees it closed
         if app not in self.scheduler.rules:
             self._reject_with(session, frame.call, DirtyAppNotFoundError(app))
             return
@@ -138,6 +143,7 @@ class Desk:
         ticket = Ticket(
             (session.id, frame.call), app, action, session.id, min(frame.priority, 7),
             frame.deadline / 1e9, affinity, self.booting or bool(frame.flags & _wire.REPEATED), patience, longest,
+            bool(frame.flags & _wire.FED),
         )  # fmt: skip
         self._carry_out(self.scheduler.ask(ticket, time.monotonic()))
 
@@ -200,6 +206,10 @@ class Desk:
             self._fates.popitem(last=False)
         self._tell_fate(member.id, fate)
 
+    def _room(self, worker: int) -> int:
+        member = self.pool.members.get(worker) if self.pool is not None else None
+        return member.room() if member is not None else 0
+
     def give_up(self, pool: Pool) -> None:
         """Tell those who wait for an app whose every slot has been given up."""
         for app in self.scheduler.rules:
@@ -211,9 +221,11 @@ class Desk:
         if frame.kind == _wire.DONE:
             self._yielded(frame.call, frame.deadline / 1e9)
         elif frame.kind == _wire.GONE:
+            channel = self._channels.get(frame.call)
             self._forget(frame.call)
-            if frame.deadline:
-                self._yielded(frame.deadline, 0.0)
+            lease = frame.deadline or (channel.lease if channel is not None else 0)
+            if lease:  # perhaps one that the worker never heard of
+                self._yielded(lease, 0.0)
         elif frame.kind == _wire.STACKS:
             told = self._stacks.pop(frame.call, None)
             if told is not None:
@@ -299,6 +311,11 @@ class Desk:
             except OSError as error:
                 self._log.error("no channel can be made: %s", error)
                 self._loop.call_soon(self._yielded, lease.id, 0.0)
+                if ticket.patience > 0:
+                    ticket.patience -= RETRY
+                    session.waiting.add(call)
+                    self._loop.call_later(RETRY, self._ask_again, session, ticket)
+                    return
                 self._reject_with(
                     session, call, DirtyNoWorkersAvailableError(ticket.app, f"no channel: {error}")
                 )
@@ -316,6 +333,10 @@ class Desk:
         )
         flags = (_wire.KEPT if lease.keep else 0) | (_wire.FRESH if fds else 0)
         session.send(_wire.pack(_wire.GRANT, call, body, flags), fds)
+
+    def _ask_again(self, session: Session, ticket: Ticket) -> None:
+        if session.id in self.sessions and key_of(ticket)[1] in session.waiting:
+            self._carry_out(self.scheduler.ask(ticket, time.monotonic()))
 
     def _recall(self, recall: Recall) -> None:
         assert self.pool is not None

@@ -68,7 +68,7 @@ class Executor:
             channel.send(_wire.pack(_wire.ERROR, frame.call, _line.encode(describe(error))), runtime.stall)
             return False
         if not self._claim(job):
-            channel.send(_wire.pack(_wire.STALE, frame.call), runtime.stall)
+            channel.send(_wire.pack(_wire.STALE, frame.call, deadline=job.lease), runtime.stall)
             return False
         hosted = runtime.apps.get(job.call.app)
         try:

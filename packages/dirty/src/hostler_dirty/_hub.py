@@ -1,7 +1,4 @@
-"""asyncio callers: one session per event loop, shared by all its tasks; one channel per running call.
-
-Raw sockets with `add_reader`: streams of asyncio cost several times as much (as measured).
-"""
+"""asyncio callers: one session per event loop, shared by all its tasks; one channel per running call."""
 
 from __future__ import annotations
 
@@ -10,107 +7,15 @@ import contextlib
 import os
 import socket
 import time
-from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from hostler_dirty import _line, _wire
 from hostler_dirty._calling import Channel, Plan, error_of, next_id, ring
+from hostler_dirty._lane import Wire, within
 from hostler_dirty._lines import Gone
 from hostler_dirty._place import HERE
 from hostler_dirty._wire import Frame, FrameReader
 from hostler_dirty.errors import DirtyConnectionError, DirtyProtocolError
-
-
-class Wire:
-    """A channel with its loop: frames that came, and the task that waits for them."""
-
-    __slots__ = ("_loop", "_waiter", "busy", "channel", "frames", "gone", "heirs")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, channel: Channel) -> None:
-        self._loop, self.channel = loop, channel
-        self.frames: deque[Frame] = deque()
-        self.gone = False
-        self.busy = False
-        """A task has it."""
-        self.heirs: deque[Callable[[], None]] = deque()
-        """Leases that came for it while a task still had it: the session is quicker than the channel now and then."""
-        self._waiter: asyncio.Future[None] | None = None
-        channel.sock.setblocking(False)
-        loop.add_reader(channel.sock.fileno(), self._readable)
-
-    def _readable(self) -> None:
-        try:
-            data = self.channel.sock.recv(65536)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if data:
-            try:
-                self.frames.extend(self.channel.reader.feed(data))
-            except DirtyProtocolError:
-                data = b""
-        if not data:
-            self.gone = True
-            self._loop.remove_reader(self.channel.sock.fileno())
-        elif not self.frames:
-            return
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    async def next(self, plan: Plan) -> Frame:
-        """The next frame. Raises Gone, TimeoutError."""
-        if not self.frames:
-            if self.gone:
-                raise Gone
-            self._waiter = self._loop.create_future()
-            await within(self._loop, self._waiter, plan.deadline)
-            if not self.frames:
-                raise Gone
-        return self.frames.popleft()
-
-    async def send(self, data: bytes, deadline: int) -> None:
-        """Send to the worker. Raises Gone, TimeoutError."""
-        try:
-            sent = self.channel.sock.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            raise Gone from error
-        if sent < len(data):
-            left = (deadline - time.monotonic_ns()) / 1e9 if deadline else None
-            rest = self._loop.sock_sendall(self.channel.sock, memoryview(data)[sent:])
-            try:
-                await asyncio.wait_for(rest, left)
-            except asyncio.TimeoutError:
-                raise TimeoutError from None
-            except OSError as error:
-                raise Gone from error
-
-    def close(self) -> None:
-        if not self.gone and not self._loop.is_closed():
-            self._loop.remove_reader(self.channel.sock.fileno())
-        self.gone = True
-        self.channel.close()
-
-
-async def within(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], deadline: int) -> Any:
-    """The future's result before the deadline; TimeoutError after it."""
-    if not deadline:
-        return await future
-    left = (deadline - time.monotonic_ns()) / 1e9
-    timer = loop.call_later(max(0.0, left), _expire, future)
-    try:
-        return await future
-    finally:
-        timer.cancel()
-
-
-def _expire(future: asyncio.Future[Any]) -> None:
-    if not future.done():
-        future.set_exception(TimeoutError())
 
 
 class Hub:
@@ -202,7 +107,7 @@ class Hub:
         if frame.flags & _wire.FRESH:
             sock = socket.socket(fileno=self._fds.pop(0))
             try:
-                wire = self.wires[number] = Wire(self._loop, Channel(number, worker, sock))
+                wire = self.wires[number] = Wire(self._loop, Channel(number, worker, sock), self._tell)
             except OSError:
                 sock.close()
                 self._forgotten.append(number)
@@ -254,8 +159,12 @@ class Hub:
 
     def unlease(self, plan: Plan) -> None:
         """The call is wanted no more, or its lease is not needed."""
+        self._tell(_wire.pack(_wire.UNLEASE, plan.id))
+
+    def _tell(self, data: bytes) -> None:
+        """Send what needs no answer; an arbiter that is gone knows anyway."""
         with contextlib.suppress(Gone):
-            self._send(_wire.pack(_wire.UNLEASE, plan.id))
+            self._send(data)
 
     async def ask(self, kind: int, body: bytes, deadline: int = 0, number: int = 0) -> Any:
         """A question to the arbiter, and its answer. Raises Gone, TimeoutError."""

@@ -157,21 +157,34 @@ class Line:
     def receive(self, channel: Channel, plan: Plan) -> list[Frame]:
         """The next frames of the call from the worker. Raises Gone, TimeoutError, DirtyProtocolError."""
         deadline = plan.deadline
-        _set_timeout(channel.sock, deadline)
+        _set_timeout(channel.sock, deadline, SLICE if channel.began(plan.id) else plan.patience)
         while True:
             try:
                 data = channel.sock.recv(65536)
             except TimeoutError:
                 _check(deadline)
-                _set_timeout(channel.sock, deadline)
+                wanted = SLICE
+                if not channel.began(plan.id):
+                    self._stuck(channel, plan)
+                    wanted = plan.patience
+                _set_timeout(channel.sock, deadline, wanted)
                 continue
             except OSError as error:
                 raise Gone from error
             if not data:
                 raise Gone
             frames = channel.reader.feed(data)
+            while frames and channel.stale(frames[0]):
+                del frames[0]
             if frames:
                 return frames
+
+    def _stuck(self, channel: Channel, plan: Plan) -> None:
+        """The worker has not begun the call: the arbiter may have a better place for it."""
+        frame = channel.blocked(plan)
+        if plan.feed is None:
+            with contextlib.suppress(OSError):  # no arbiter: the worker ends when it has done what it runs
+                self._sock.send(frame)
 
     def receive_now(self, channel: Channel) -> list[Frame]:
         """As `receive`, without waiting."""
@@ -186,7 +199,7 @@ class Line:
             channel.sock.settimeout(SLICE)
         if not data:
             raise Gone
-        return channel.reader.feed(data)
+        return [frame for frame in channel.reader.feed(data) if not channel.stale(frame)]
 
     def drop(self, channel: Channel) -> None:
         """Close a channel that is in doubt."""
@@ -210,11 +223,10 @@ class Line:
         self.kept.clear()
 
 
-def _set_timeout(sock: socket.socket, deadline: int) -> None:
+def _set_timeout(sock: socket.socket, deadline: int, wanted: float = SLICE) -> None:
     """Wake up at the deadline if it is near; otherwise after a slice."""
-    wanted = SLICE
     if deadline:
-        wanted = min(SLICE, max(0.001, (deadline - time.monotonic_ns()) / 1e9))
+        wanted = min(wanted, max(0.001, (deadline - time.monotonic_ns()) / 1e9))
     if sock.gettimeout() != wanted:
         sock.settimeout(wanted)
 

@@ -13,6 +13,9 @@ from hostler_dirty.errors import DirtyError, DirtyUsageError
 if TYPE_CHECKING:
     from hostler_dirty._service import Arbiter
 
+LONGEST_RETURN = 2.0
+"""Seconds; a worker that native code holds gives nothing back."""
+
 
 async def run(arbiter: Arbiter, words: list[str], answer: Callable[[dict[str, Any]], None]) -> None:
     """Carry out one command; the answer has `ok` and what was asked for, or `error`."""
@@ -103,7 +106,18 @@ async def reload(arbiter: Arbiter, app: str | None) -> dict[str, Any]:
         if failed:
             failures[str(slot.index)] = failed
             break  # the other slots would fail alike, and each would load the app for nothing
+    await _returned(arbiter)
     return {"ok": not failures, "slots": [slot.index for slot in slots], "failures": failures}
+
+
+async def _returned(arbiter: Arbiter) -> None:
+    """Wait until no caller keeps a lease of an old worker, but for calls that run: new code serves."""
+    desk, members, until = arbiter.desk, _pool(arbiter).members, time.monotonic() + LONGEST_RETURN
+    while time.monotonic() < until:
+        draining = [host for host in desk.scheduler.hosts.values() if host.draining and host.id in members]
+        if all(len(host.leases) <= len(members[host.id].running()) for host in draining):
+            return
+        await asyncio.sleep(0.01)
 
 
 def _add(arbiter: Arbiter, count: int) -> dict[str, Any]:

@@ -15,13 +15,20 @@ from typing import Any
 from hostler_dirty import _arena, _line, _wire
 from hostler_dirty._arena import Page
 from hostler_dirty._peer import Peer
-from hostler_dirty._runtime_words import HEARTBEAT, SERVED, SLOTS, page_octets
+from hostler_dirty._runtime_words import COST, HEARTBEAT, SERVED, SLOTS, page_octets
 
 MAIN = (
     "import sys\nif sys.path and not sys.path[0]: del sys.path[0]\n"
     "from hostler_dirty._worker import main\nmain()"
 )
 """What the fresh interpreter runs: the application's directory may hold modules with names of Python's own."""
+
+QUICK = 200_000
+"""Nanoseconds: waking a caller takes as long as such a call, so the next caller had better be there."""
+STUCK = 8_000_000
+"""A worker that has been in one call for so long, in nanoseconds, is not quick now."""
+DEPTH = 16
+"""The most leases per thread of a quick worker."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +86,14 @@ class Member:
             if words[at]:
                 found.append((int(words[at]), int(words[at + 1]), int(words[at + 2])))
         return found
+
+    def room(self) -> int:
+        """How many leases beyond one per thread are worth while: several while its calls are very short."""
+        cost = int(self.page.words[COST])
+        if not cost or cost > QUICK:
+            return 0
+        before = time.monotonic_ns() - STUCK
+        return 0 if any(began < before for _, _, began in self.running()) else self.threads * (DEPTH - 1)
 
     def rss(self) -> int:
         """Resident octets; 0: unknown here."""

@@ -30,7 +30,7 @@ from hostler_dirty._execute import Executor
 from hostler_dirty._hosting import Hosted, Loop
 from hostler_dirty._interrupts import Interrupts
 from hostler_dirty._line import Control
-from hostler_dirty._runtime_words import HEARTBEAT, SERVED, SLOTS
+from hostler_dirty._runtime_words import COST, HEARTBEAT, SERVED, SLOTS
 from hostler_dirty._served import Served
 from hostler_dirty._wire import Frame
 from hostler_dirty.errors import DirtyProtocolError
@@ -40,6 +40,7 @@ logger = logging.getLogger("hostler.dirty")
 FOREVER = float("inf")
 LINGER = 0.001
 """Seconds; the least that epoll can wait."""
+LINGER_NS = 900_000
 
 
 class Runtime:
@@ -126,6 +127,7 @@ class Runtime:
     def _execute(self, index: int) -> None:
         """One executor's life."""
         thread = threading.get_ident()
+        self._lingering.channels = {}
         while not self.stopped:
             try:
                 self._turn(index, thread)
@@ -135,18 +137,21 @@ class Runtime:
 
     def linger(self, channel: Served, lease: int) -> None:
         """In an executor: the lease is to go back, but for a moment this caller may call again."""
-        self._lingering.channel = channel, lease
+        self._lingering.channels[channel.fd] = channel, lease, time.monotonic_ns() + LINGER_NS
 
     def _end_lingering(self, served: int) -> None:
-        """The moment is over; `served`: the channel on which something came."""
-        lingering = getattr(self._lingering, "channel", None)
-        self._lingering.channel = None
-        if lingering is None:
-            return
-        channel, lease = lingering
-        channel.turns.came(again=served == channel.fd)
-        if served == channel.fd:
-            return
+        """Those whose moment is over; `served`: the channel on which something came."""
+        lingering, now = self._lingering.channels, time.monotonic_ns()
+        for fd, (channel, lease, until) in list(lingering.items()):
+            if fd != served and until > now:
+                continue
+            del lingering[fd]
+            channel.turns.came(again=fd == served)
+            if fd != served:
+                self._take_back(channel, lease)
+
+    def _take_back(self, channel: Served, lease: int) -> None:
+        """The lease goes to the arbiter, unless a call uses it."""
         with self.lock:
             idle = channel.call is None and channel.lease == lease and channel.revoked < lease
             if idle:
@@ -156,16 +161,21 @@ class Runtime:
 
     def _turn(self, index: int, thread: int) -> None:
         timeout = self.batches.timeout()
-        if getattr(self._lingering, "channel", None) is not None:
+        if self._lingering.channels:
             timeout = LINGER
         if index == 0 and self.health_interval:
             left = max(0.0, self._health_at - time.monotonic())
             timeout = left if timeout < 0 else min(timeout, left)
         events = self.executing.poll(timeout, 1)
-        self._end_lingering(events[0][0] if events else -1)
-        for fd, _ in events:
+        if self._lingering.channels:
+            self._end_lingering(events[0][0] if events else -1)
+        for fd, event in events:
             channel = self.channels.get(fd)
-            if channel is not None:
+            if channel is None:
+                continue
+            if event & select.EPOLLHUP:  # its caller has gone, and with it whatever it may have sent
+                self.drop(channel)
+            else:
                 self._readable(channel, index, thread)
         self.batches.run_due(index, thread)
         if index == 0 and self.health_interval and time.monotonic() >= self._health_at:
@@ -222,13 +232,16 @@ class Runtime:
     def retract(self, index: int) -> int:
         """The call is over; how long it took, in nanoseconds."""
         at = SLOTS + 3 * index
-        took = time.monotonic_ns() - self.words[at + 2]
+        took = int(time.monotonic_ns() - self.words[at + 2])
         self.words[at] = 0
         self.words[SERVED] += 1
+        cost = int(self.words[COST])
+        # Towards the median by an eighth: a call in which the machine did something else says nothing.
+        self.words[COST] = (cost + (cost >> 3) if took > cost else cost - (cost >> 3)) if cost else took
         self.current[index] = None
         if self.draining:
             self._end_if_idle()
-        return int(took)
+        return took
 
     def started(self, call: Call, channel: Served, index: int) -> None:
         """As `publish`, and the channel is the watcher's."""
@@ -360,6 +373,8 @@ class Runtime:
                 return
             if channel is not None:
                 channel.revoked = max(channel.revoked, lease)
+                if any(self.current):
+                    channel.tell_stale(lease)  # before DONE: the next lease is not to be taken for this one
         self.control.send(_wire.pack(_wire.DONE, lease))
 
     def _on_drain(self, frame: Frame, fds: list[int]) -> None:

@@ -1,6 +1,7 @@
 """The shared page of a worker, as words of 64 bits: written by the worker, read by the arbiter.
 
-Word 0: CLOCK_MONOTONIC ns of the watcher's last round. Word 1: calls served. Then three words per thread:
+Word 0: CLOCK_MONOTONIC ns of the watcher's last round. Word 1: calls served. Word 2: what calls of late have
+usually taken, in ns (0: unknown). Then three words per thread:
 id of the running call (0: none), its deadline in ns (0: none), its start in ns.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 
-HEARTBEAT, SERVED, SLOTS = 0, 1, 2
+HEARTBEAT, SERVED, COST, SLOTS = 0, 1, 2, 3
 
 
 def page_octets(threads: int) -> int:

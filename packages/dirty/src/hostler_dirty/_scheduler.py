@@ -2,7 +2,9 @@
 
 A lease is the right to use one slot of one worker. It is granted only when a slot is free (late binding), and
 it comes back only by the worker's word (`yielded`) or the worker's death. A lease may be kept by its caller
-between calls; as soon as anybody waits, kept leases are recalled. Waiting calls stand in one queue per app
+between calls; as soon as anybody waits, kept leases are recalled. A worker whose calls are very short has more
+leases out than slots (`room`), so that it need not sleep between two callers; who stands too long behind another
+there says so (`blocked`) and queues here instead. Waiting calls stand in one queue per app
 (and per batched action), by priority and age; the app whose queue has had the least time is served first.
 
 Nothing here knows a socket, a process, or what a call contains.
@@ -13,81 +15,13 @@ from __future__ import annotations
 import heapq
 import itertools
 import zlib
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+
+from hostler_dirty._tickets import Grant, Group, Lease, Recall, Reject, Ticket, Verdict
 
 AGEING = 2.0
 """A call that has waited so many seconds is as urgent as a new one of the next level."""
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """One call that wants a worker."""
-
-    key: Hashable
-    app: str
-    action: str = ""
-    owner: Hashable = None
-    priority: int = 4
-    deadline: float = 0.0
-    """When it is wanted no more, on the scale of `now`; 0: never."""
-    affinity: str = ""
-    patient: bool = False
-    """It waits for a worker even while none is ready."""
-    patience: float = 0.0
-    """How long it waits for one to become ready."""
-    longest_wait: float = 0.0
-    arrived: float = 0.0
-    waiting: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Group:
-    """The leases of one batch, which share a slot."""
-
-    id: int
-    size: int
-    left: int
-
-
-@dataclass(slots=True, eq=False)
-class Lease:
-    """A slot of a worker in somebody's hands."""
-
-    id: int
-    worker: int
-    app: str
-    owner: Hashable
-    granted: float
-    keep: bool = False
-    recalled: bool = False
-    group: Group | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    ticket: Ticket
-    lease: Lease
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """`reason`: `deadline`, `wait`, `full`, `no_worker`, `stopping`."""
-
-    ticket: Ticket
-    reason: str
-    retry_after: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """The worker is to give the lease back, at once if no call uses it, otherwise after the call."""
-
-    worker: int
-    lease: int
-
-
-Verdict = Grant | Reject | Recall
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +85,8 @@ class Scheduler:
 
     def __init__(self) -> None:
         self.rules: dict[str, Rules] = {}
+        self.room: Callable[[int], int] = lambda worker: 0
+        """How many leases of a worker may be out beyond its slots, now."""
         self.hosts: dict[int, Host] = {}
         self.leases: dict[int, Lease] = {}
         self._tickets: dict[Hashable, Ticket] = {}
@@ -167,8 +103,12 @@ class Scheduler:
         self, worker: int, apps: Iterable[str], capacity: int, now: float, seed: int = 0
     ) -> list[Verdict]:
         """A worker is ready."""
-        self.hosts[worker] = Host(worker, frozenset(apps), capacity, seed)
-        return self._pump(now)
+        fresh = self.hosts[worker] = Host(worker, frozenset(apps), capacity, seed)
+        verdicts = self._pump(now)
+        for host in self.hosts.values():
+            if host.used > host.capacity and host.apps & fresh.apps:
+                verdicts.extend(self._recall(host))  # its callers spread anew
+        return verdicts
 
     def drain(self, worker: int) -> list[Verdict]:
         """Give the worker no more calls, and take back what is kept of it."""
@@ -237,6 +177,17 @@ class Scheduler:
             return []
         lease.recalled = True
         return [Recall(lease.worker, lease_id)]
+
+    def blocked(self, lease_id: int, owner: Hashable) -> list[Verdict]:
+        """A call waits in a worker behind another one: it is to wait here."""
+        lease = self.leases.get(lease_id)
+        if lease is None or lease.owner != owner or lease.group is not None:
+            return []
+        host = self.hosts[lease.worker]
+        if host.used <= host.capacity:
+            return []
+        lease.recalled = True  # once more, if it was: its worker may have had it linger
+        return [Recall(host.id, lease_id)]
 
     def tick(self, now: float) -> list[Verdict]:
         """Time has passed."""
@@ -329,7 +280,7 @@ class Scheduler:
             if head is None or queue.ripe_at() > now:
                 queues.remove(queue)
                 continue
-            host = self._free_host(head)
+            host = self._free_host(head, shared=not queue.batch)
             if host is None:
                 queues.remove(queue)
                 for candidate in self._open_hosts(queue.app):
@@ -354,7 +305,11 @@ class Scheduler:
             host.leases[lease.id] = self.leases[lease.id] = lease
             granted.append(lease)
             verdicts.append(Grant(ticket, lease))
-        if group is None and not any(q.length for q in self._queues.values() if q.app in host.apps):
+        if (
+            group is None
+            and not ticket.alone
+            and not any(q.length for q in self._queues.values() if q.app in host.apps)
+        ):
             granted[0].keep = True
         return verdicts
 
@@ -367,9 +322,12 @@ class Scheduler:
     def _open_hosts(self, app: str) -> Iterator[Host]:
         return (host for host in self.hosts.values() if app in host.apps and not host.draining)
 
-    def _free_host(self, ticket: Ticket) -> Host | None:
+    def _free_host(self, ticket: Ticket, *, shared: bool = True) -> Host | None:
         """The free worker for a call: by affinity, else with the fewest calls, the last used first."""
         free = [host for host in self._open_hosts(ticket.app) if host.used < host.capacity]
+        if not free and shared and not ticket.alone:
+            hosts = self._open_hosts(ticket.app)
+            free = [host for host in hosts if host.used < host.capacity + self.room(host.id)]
         if not free:
             return None
         if ticket.affinity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -16,6 +17,8 @@ from hostler_dirty._app import Call, DirtyCancelled
 from hostler_dirty._arena import STARTED, Arena, Page, Window
 from hostler_dirty._wire import Frame, FrameReader
 from hostler_dirty.errors import DirtyError, DirtyProtocolError, DirtyStreamStalledError
+
+logger = logging.getLogger("hostler.dirty")
 
 WINDOW_CHUNKS, WINDOW_OCTETS = 64, 1 << 20
 """How much of a stream may be on its way."""
@@ -46,6 +49,7 @@ class Served:
         self.feed: Feeding | None = None
         self.early: list[Frame] = []
         """What came in one piece with the CALL: the beginning of its input stream."""
+        self._sending = threading.Lock()
         self._credit = threading.Condition()
         self._chunks = 0
         self._octets = 0
@@ -84,10 +88,21 @@ class Served:
 
     def send(self, data: bytes, timeout: float) -> None:
         """Send to the caller; a caller that is gone marks the channel dead."""
-        try:
-            _line.send_all(self.sock, data, timeout)
-        except OSError:  # a TimeoutError too
-            self.dead = True
+        with self._sending:
+            try:
+                _line.send_all(self.sock, data, timeout)
+            except OSError:  # a TimeoutError too
+                self.dead = True
+
+    def tell_stale(self, lease: int) -> None:
+        """The caller of a lease that was taken back may wait. While an answer is sent to it, that tells it instead."""
+        if self._sending.acquire(blocking=False):
+            try:
+                self.sock.send(_wire.pack(_wire.STALE, 0, deadline=lease))
+            except OSError as error:
+                logger.debug("a caller cannot be told that its lease is stale: %s", error)
+            finally:
+                self._sending.release()
 
     # -- streams ----------------------------------------------------------------------------------------
 

@@ -29,13 +29,13 @@ MAX_INLINE = 0x7FFF_FFFF
 Octets: TypeAlias = bytes | bytearray | memoryview
 
 # Session: a caller and the arbiter.
-HELLO, WELCOME, LEASE, GRANT, REJECT, UNLEASE, FATE, STASH, MANAGE, REPLY = range(1, 11)
+HELLO, WELCOME, LEASE, GRANT, REJECT, UNLEASE, FATE, STASH, MANAGE, REPLY, BLOCKED = range(1, 12)
 # Control: a worker and the arbiter.
 BOOT, READY, INITFAIL, INTRO, RECALL, DONE, GONE, DRAIN, STACKS, EVENT = range(20, 30)
 # Channel: a caller and a worker.
 ATTACH, CALL, RESULT, ERROR, CHUNK, END, INPUT, INPUT_END, CREDIT, STALE = range(40, 50)
 
-KINDS = frozenset((*range(1, 11), *range(20, 30), *range(40, 50)))
+KINDS = frozenset((*range(1, 12), *range(20, 30), *range(40, 50)))
 
 # Flags.
 STREAM = 0x01
@@ -43,7 +43,7 @@ STREAM = 0x01
 COLLECT = 0x02
 """CALL: a stream's chunks are wanted as one list."""
 FED = 0x04
-"""CALL: one argument is a stream of INPUT frames."""
+"""CALL, LEASE: one argument is a stream of INPUT frames."""
 KEPT = 0x08
 """CALL: the lease may be kept after the call. RESULT, ERROR, END: it was."""
 RETAINED = 0x10
