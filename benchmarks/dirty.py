@@ -1,11 +1,12 @@
 """Calls into the dirty pool, beside gunicorn's dirty arbiter on the same machine in the same run.
 
-    python benchmarks/dirty.py [--seconds 1.0] [--gunicorn PYTHON]
+    python benchmarks/dirty.py --env .bench [--seconds 1.0] [--rounds 3] [--write]
 
-`--gunicorn` names an interpreter that has gunicorn 27 (with numpy if the array row is wanted). Every figure is
-an echo by one blocking caller, median of the calls of that time, from inside a WSGI worker of each server. The
-throughput rows are of 16 threads in that worker and two dirty workers. Nothing is printed that was not measured
-here; compare the two columns, not the figures with those of another machine.
+`--env` is the environment that `run.py --prepare` makes. Every echo is made by one blocking caller in a WSGI worker of
+each server, median of the calls of that time; the asyncio row by one task in an ASGI worker; the throughput row by 16
+threads of one WSGI worker, with two dirty workers. The servers take turns, round by round; a figure is the median of
+the rounds. `--write` keeps the table in `benchmarks/results/dirty.md`. Compare the columns, not the figures with those
+of another machine.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
+
+import environment
 
 APP = """
 import json, statistics, threading, time
@@ -39,10 +43,10 @@ class Echo(DirtyApp):
         time.sleep(seconds)
 
 def value_of(kind):
-    if kind == "array":
+    if kind == "floats" and ARRAYS:
         import numpy
         return numpy.random.rand(32, 384).astype("f4")
-    if kind == "lists":
+    if kind == "floats":
         return [[i * 0.5 + j for j in range(384)] for i in range(32)]
     return b"x" * int(kind)
 
@@ -56,6 +60,25 @@ def median(kind, seconds):
         client.execute(PATH, "echo", value)
         times.append(time.perf_counter() - begun)
     return statistics.median(times) * 1e6
+
+async def awaited(kind, seconds):
+    client, value, times = get_dirty_client(), value_of(kind), []
+    for _ in range(3):
+        await client.execute_async(PATH, "echo", value)
+    stop = time.perf_counter() + seconds
+    while time.perf_counter() < stop:
+        begun = time.perf_counter()
+        await client.execute_async(PATH, "echo", value)
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times) * 1e6
+
+async def asgi(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    query = {{k: v[0] for k, v in parse_qs(scope["query_string"].decode()).items()}}
+    said = await awaited(query["kind"], float(query["seconds"])) if scope["path"] == "/median" else "up"
+    await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}})
+    await send({{"type": "http.response.body", "body": json.dumps(said).encode()}})
 
 def together(count, seconds):
     done, stop = [], time.perf_counter() + seconds
@@ -96,21 +119,47 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(said).encode()]
 """
-OURS = "from hostler_dirty import DirtyApp, get_dirty_client"
-THEIRS = "from gunicorn.dirty import get_dirty_client\nfrom gunicorn.dirty.app import DirtyApp"
-ROWS = [
-    ("100", "100 B"),
-    ("10240", "10 KiB"),
-    ("1048576", "1 MiB"),
-    ("10485760", "10 MiB"),
-    ("lists", "32x384 lists"),
+OURS = "from hostler_dirty import DirtyApp, get_dirty_client\nARRAYS = True"
+THEIRS = (
+    "from gunicorn.dirty import get_dirty_client\nfrom gunicorn.dirty.app import DirtyApp\nARRAYS = False"
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table. `least`: the figure is a rate, and `aim` the least ratio; otherwise the greatest."""
+
+    name: str
+    unit: str
+    aim: float
+    ask: str
+    least: bool = False
+
+
+ECHOES = [
+    Row("echo of 100 B", "µs", 0.4, "/median?kind=100"),
+    Row("echo of 10 KiB", "µs", 0.4, "/median?kind=10240"),
+    Row("echo of 1 MiB", "µs", 0.07, "/median?kind=1048576"),
+    Row("echo of 10 MiB", "µs", 0.06, "/median?kind=10485760"),
+    Row("echo of 32 x 384 floats (ours: an array, theirs: lists)", "µs", 0.02, "/median?kind=floats"),
 ]
+CROWD = Row("16 callers, 2 workers", "calls/s", 3.0, "/together", least=True)
+NAPS = Row("4 calls of 0.5 s, 4 threads", "s", 0.0, "/naps")
+LONGEST_NAPS, MOST_IDLE, MOST_ASYNC = 0.6, 0.2, 1.3
+IDLE_SECONDS = 10.0
 
 
 class Site:
     """A server with the application above, in a directory of its own."""
 
-    def __init__(self, command: list[str], imports: str, dirty_workers: int, dirty_threads: int) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        imports: str,
+        dirty_workers: int,
+        dirty_threads: int,
+        more: tuple[str, ...] = ("bench_app:app",),
+    ) -> None:
         self._directory = tempfile.TemporaryDirectory()
         home = Path(self._directory.name)
         (home / "bench_app.py").write_text(APP.format(imports=imports), encoding="utf-8")
@@ -121,7 +170,7 @@ class Site:
         self._process = subprocess.Popen(
             [
                 *command, "-b", f"127.0.0.1:{self.port}", "--timeout", "300", "--dirty-app", "bench_app:Echo",
-                "--dirty-workers", str(dirty_workers), "--dirty-threads", str(dirty_threads), "bench_app:app",
+                "--dirty-workers", str(dirty_workers), "--dirty-threads", str(dirty_threads), *more,
             ],
             cwd=home, stdout=self._log, stderr=self._log, start_new_session=True,
         )  # fmt: skip
@@ -139,6 +188,14 @@ class Site:
         except OSError:
             return None
 
+    def idle(self, seconds: float) -> float:
+        """Percent of a CPU that the pool's processes use while nobody calls."""
+        workers = [pid for pid in descendants(self._process.pid) if "hostler_dirty._worker" in told(pid)]
+        pids = {*workers, *map(parent, workers)}
+        before = sum(map(cpu, pids))
+        time.sleep(seconds)
+        return (sum(map(cpu, pids)) - before) / seconds * 100
+
     def close(self) -> None:
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -149,47 +206,142 @@ class Site:
         self._directory.cleanup()
 
 
-def measure(
-    command: list[str], imports: str, seconds: float, rows: list[tuple[str, str]]
-) -> dict[str, object]:
-    """Every row of one server."""
+def descendants(pid: int) -> list[int]:
+    """Every process below one."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def told(pid: int) -> str:
+    """Its command line."""
+    return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+
+
+def parent(pid: int) -> int:
+    """The process that started it."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def cpu(pid: int) -> float:
+    """Seconds that the process has run, exact to the nanosecond."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def measure(command: list[str], imports: str, seconds: float) -> dict[str, object]:
+    """Every row that both servers have, of one of them."""
     found: dict[str, object] = {}
     site = Site(command, imports, 1, 1)
-    for kind, name in rows:
-        found[name] = site.ask(f"/median?kind={kind}&seconds={seconds}")
+    for row in ECHOES:
+        found[row.name] = site.ask(f"{row.ask}&seconds={seconds}")
     site.close()
     site = Site(command, imports, 2, 1)
-    found["16 callers, calls/s"] = site.ask(f"/together?seconds={2 * seconds}")
+    found[CROWD.name] = site.ask(f"{CROWD.ask}?seconds={2 * seconds}")
     site.close()
     site = Site(command, imports, 1, 4)
-    found["4 x 0.5 s, 4 threads, s"] = site.ask("/naps")
+    found[NAPS.name] = site.ask(NAPS.ask)
     site.close()
     return found
+
+
+def own(command: list[str], seconds: float) -> dict[str, object]:
+    """The rows that only ours has an aim for."""
+    site = Site(command, OURS, 1, 1, ("--worker-class", "asgi", "bench_app:asgi"))
+    found: dict[str, object] = {"async": site.ask(f"/median?kind=100&seconds={seconds}")}
+    site.close()
+    site = Site(command, OURS, 2, 1)
+    site.ask("/median?kind=100&seconds=0.2")
+    found["idle"] = site.idle(IDLE_SECONDS)
+    site.close()
+    return found
+
+
+def middle(rounds: list[dict[str, object]], name: str) -> float:
+    """The median of the rounds. Raises SystemExit when one of them failed."""
+    values = [each.get(name) for each in rounds]
+    numbers = [value for value in values if isinstance(value, (int, float))]
+    if len(numbers) < len(values) or not numbers:
+        raise SystemExit(f"{name}: {values}")
+    return statistics.median(numbers)
+
+
+def figure(value: float) -> str:
+    """As many digits as mean something."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def table(ours: list[dict[str, object]], theirs: list[dict[str, object]]) -> list[str]:
+    """Markdown."""
+    lines = ["| | hostler | gunicorn | ratio | aim |", "| --- | --: | --: | --: | --: |"]
+
+    def line(
+        name: str, value: float, unit: str, other: float | None, ratio: float | None, aim: str, good: bool
+    ) -> None:
+        beside = "" if other is None else f"{figure(other)} {unit}"
+        times = "" if ratio is None else f"{ratio:.3f}"
+        verdict = "reached" if good else "**missed**"
+        lines.append(f"| {name} | {figure(value)} {unit} | {beside} | {times} | {aim}, {verdict} |")
+
+    for row in [*ECHOES, CROWD]:
+        mine, other = middle(ours, row.name), middle(theirs, row.name)
+        ratio = statistics.median(
+            float(a[row.name]) / float(b[row.name])  # type: ignore[arg-type]
+            for a, b in zip(ours, theirs, strict=True)
+        )
+        good = ratio >= row.aim if row.least else ratio <= row.aim
+        line(row.name, mine, row.unit, other, ratio, f"{'≥' if row.least else '≤'} {row.aim:g}", good)
+    naps, awaited, idle = middle(ours, NAPS.name), middle(ours, "async"), middle(ours, "idle")
+    line(NAPS.name, naps, "s", middle(theirs, NAPS.name), None, f"≤ {LONGEST_NAPS:g} s", naps <= LONGEST_NAPS)
+    ratio = statistics.median(
+        float(each["async"]) / float(each[ECHOES[0].name])  # type: ignore[arg-type]
+        for each in ours
+    )
+    aim = f"≤ {MOST_ASYNC:g} of the blocking caller's ({ratio:.2f})"
+    line("echo of 100 B from an ASGI worker", awaited, "µs", None, None, aim, ratio <= MOST_ASYNC)
+    aim = f"≤ {MOST_IDLE:g} %"
+    line("CPU of an idle pool: arbiter and 2 workers", idle, "%", None, None, aim, idle <= MOST_IDLE)
+    return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument(
+        "--env", type=Path, help="an environment that has both servers, made by run.py --prepare"
+    )
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--gunicorn", metavar="PYTHON", help="an interpreter that has gunicorn")
-    parser.add_argument("--array", action="store_true", help="the row of a numpy array too (ours only)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="keep the table in results/dirty.md")
     options = parser.parse_args()
-    rows = [*ROWS, ("array", "32x384 array")] if options.array else ROWS
-    ours = measure([sys.executable, "-m", "hostler"], OURS, options.seconds, rows)
-    theirs: dict[str, object] = {}
-    if options.gunicorn:
-        theirs = measure([options.gunicorn, "-m", "gunicorn"], THEIRS, options.seconds, ROWS)
-    print(f"{'echo, median in us':28}{'hostler':>12}{'gunicorn':>12}{'ratio':>9}")
-    for name, value in ours.items():
-        other = theirs.get(name)
-        ratio = (
-            f"{value / other:9.3f}" if isinstance(value, float) and isinstance(other, float) and other else ""
-        )
-        cells = "".join(
-            f"{cell:12.2f}" if isinstance(cell, float) else f"{cell or '-'!s:>12}" for cell in (value, other)
-        )
-        print(f"{name:28}{cells}{ratio}")
+    python = environment.interpreter(options.env)
+    ours: list[dict[str, object]] = []
+    theirs: list[dict[str, object]] = []
+    command = [str(python), "-m", "hostler"]
+    for _ in range(options.rounds):
+        ours.append(measure(command, OURS, options.seconds) | own(command, options.seconds))
+        theirs.append(measure([str(python), "-m", "gunicorn"], THEIRS, options.seconds))
+    _, versions = environment.versions(python)
+    page = [
+        "# dirty: calls into the dirty pool",
+        "",
+        *table(ours, theirs),
+        "",
+        "A ratio is ours divided by gunicorn's, median of the ratios within a round.",
+        "",
+        "## Conditions",
+        "",
+        *(f"- {line}" for line in environment.conditions(python)),
+        f"- gunicorn {versions.get('gunicorn', '?')}, hostler-dirty {versions.get('hostler-dirty', '?')}.",
+        f"- Interleaved rounds: {options.rounds}, {options.seconds:g} s each.",
+    ]
+    text = "\n".join(page) + "\n"
+    print(text)
+    if options.write:
+        (Path(__file__).parent / "results" / "dirty.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
