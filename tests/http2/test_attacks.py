@@ -169,6 +169,7 @@ def test_floods(scene: Scene, name: str) -> None:
         attack.until_closed()
         assert attack.goaways()[-1] == a.CALM
     scene.logged(kind)
+    assert scene.server.log()[scene.mark :].count(f"refused kind={kind} ") == 1
 
 
 BREAKS: dict[str, tuple[bytes, int, str]] = {

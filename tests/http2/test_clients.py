@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import struct
 import subprocess
 import threading
 from pathlib import Path
 from typing import Any
 
-import h2.errors
 import h2.events
 import httpx
 import pytest
@@ -111,33 +109,6 @@ def test_graceful_stop(site: Any, certificate: Any) -> None:
         assert peer.answer(slow)[0] == 200
         peer.until(h2.events.ConnectionTerminated)
         stopping.join()
-
-
-def test_a_flood_beside_a_healthy_client(running: Any, certificate: Any) -> None:
-    """An attacker is told to calm down; one line is logged; everybody else is served."""
-    context = certificate.client(("h2",))
-    with Peer(running.address, context) as healthy, Peer(running.address, context) as attacker:
-        ping = b"\0\0\x08\6\0\0\0\0\0aaaaaaaa"
-        attacker.until(h2.events.RemoteSettingsChanged)
-        attacker.socket.sendall(ping * 3000)
-        received = b""
-        while data := read(attacker):
-            received += data
-        goaway = received.rindex(b"\0\0\x08\7\0\0\0\0\0")
-        assert (
-            struct.unpack(">I", received[goaway + 13 : goaway + 17])[0]
-            == h2.errors.ErrorCodes.ENHANCE_YOUR_CALM
-        )
-        assert healthy.answer(healthy.request("/"))[0] == 200
-    until(lambda: running.log().count("kind=h2_control_flood") == 1, "one line in the log")
-
-
-def read(peer: Peer) -> bytes:
-    """Octets, or none when the server has closed in whatever way."""
-    try:
-        return peer.socket.recv(65536)
-    except OSError:
-        return b""
 
 
 def test_reset_uploads_leave_room(running: Any, certificate: Any) -> None:
