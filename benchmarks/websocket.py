@@ -17,6 +17,7 @@ import json
 import os
 import resource
 import select
+import signal
 import socket
 import statistics
 import struct
@@ -29,6 +30,7 @@ from pathlib import Path
 
 from environment import conditions, interpreter, versions
 from measure import LOAD_CPU, cpu_seconds, pss_mib
+from run import leave
 from servers import SERVERS, Running, Server, ServerFailed
 from table import row
 
@@ -291,6 +293,7 @@ def main(argv: Sequence[str]) -> None:
         return
     if given.kind != ["echo"] and hard != resource.RLIM_INFINITY and hard < IDLE + 200:
         raise SystemExit(f"{hard} descriptors are allowed, {IDLE + 200} are needed (ulimit -Hn)")
+    signal.signal(signal.SIGTERM, leave)
     python = interpreter(given.env)
     for kind in given.kind or ("echo", "idle"):
         written = page(kind, python, given.rounds, given.seconds)
