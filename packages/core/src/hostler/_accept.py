@@ -9,11 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
+
+# The plain type: what `socket.accept` makes costs half as much again, and greenlets put theirs in its place.
+from _socket import socket as Socket
 from typing import TYPE_CHECKING, Any
 
 from hostler._channel import Channel
 from hostler._poll import READ
-from hostler.http import Transport
+from hostler.http import Address, Transport
 
 if TYPE_CHECKING:
     from hostler._contexts import Listener
@@ -26,18 +29,23 @@ PAUSE = 0.2
 YIELD = 0.01
 """Seconds in which a worker with more connections than another leaves new ones to that one."""
 FOR_GOOD = float("inf")
+_EVERY = ("", "0.0.0.0", "::")
 _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Door:
     """A listener in the poller of one worker."""
 
-    __slots__ = ("_driver", "_listener", "_open", "_spare", "_yielded", "resume_at")
+    __slots__ = ("_driver", "_kind", "_listener", "_open", "_spare", "_yielded", "resume_at")
 
     def __init__(self, driver: Driver, listener: Listener) -> None:
         self._driver = driver
         self._listener = listener
         self._open = self._yielded = False
+        sock = listener.socket
+        self._kind = (int(sock.family), int(sock.type), sock.proto)
+        if not listener.unix:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the accepted ones have it of it
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self.resume_at = 0.0
         """When a closed door opens again; 0 while it is open."""
@@ -102,7 +110,7 @@ class Door:
 
     def _accept(self) -> bool:
         try:
-            sock, address = self._listener.socket.accept()
+            descriptor, address = self._listener.socket._accept()  # type: ignore[attr-defined]  # noqa: SLF001
         except BlockingIOError:
             return False
         except OSError as error:
@@ -110,6 +118,8 @@ class Door:
                 self._short(error)
                 return False
             return True  # ECONNABORTED, EPROTO, EPERM of a firewall: that connection only
+        make = socket.socket if self._listener.secure else Socket
+        sock: Any = make(*self._kind, descriptor)
         sock.setblocking(False)
         try:
             self._driver.welcome(sock, address, self._listener)
@@ -245,7 +255,7 @@ def make_channel(driver: Driver, sock: Any, peer: Any, listener: Listener, alpn:
     named = isinstance(peer, tuple)  # also on a Unix socket, when a PROXY header told the client
     transport = Transport(
         peer=(peer[0], peer[1]) if named else ("", 0),
-        local=("", 0) if listener.unix else sock.getsockname()[:2],
+        local=("", 0) if listener.unix else _local(sock, listener),
         unix=not named,
         secure=listener.secure,
         protocol=alpn,
@@ -254,3 +264,9 @@ def make_channel(driver: Driver, sock: Any, peer: Any, listener: Listener, alpn:
     if listener.secure:
         channel.extra = sock.describe()
     return channel
+
+
+def _local(sock: Any, listener: Listener) -> Address:
+    """The socket's own address, which only a listener on every address leaves open."""
+    address = listener.address
+    return sock.getsockname()[:2] if address[0] in _EVERY else address

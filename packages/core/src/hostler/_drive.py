@@ -286,8 +286,6 @@ class Driver:
     def welcome(self, sock: socket.socket, address: Any, listener: Listener) -> None:
         """A socket was accepted."""
         secure = listener.secure
-        if not listener.unix:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if secure:
             reader = self.context.proxied(listener, address)
             handshake = Handshake(self, sock, address, listener, reader)

@@ -151,7 +151,7 @@ class Openings:
     def _opening(self, door: _Door, speech: _Speech, transport: Transport) -> Opening:
         requests = self._requests
         if self._spread:
-            requests -= self._random.randrange(self._spread)
+            requests -= int(self._random.random() * self._spread)
         return Opening(
             transport,
             door.limits,

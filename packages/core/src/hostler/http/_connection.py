@@ -12,9 +12,9 @@ from hostler.http._limits import Limits
 from hostler.http._policy import Policy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Transport:
-    """What a connection may know of the socket under it."""
+    """What a connection may know of the socket under it. Immutable by agreement, as every connection makes one."""
 
     peer: Address | None
     """The socket's peer; for a Unix socket ("", 0)."""
@@ -27,9 +27,9 @@ class Transport:
     """What ALPN chose, empty without."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opening:
-    """Everything a protocol gets to open a connection with."""
+    """Everything a protocol gets to open a connection with. Immutable by agreement."""
 
     transport: Transport
     limits: Limits
