@@ -10,15 +10,9 @@ from typing import Any
 import pytest
 from hostler_testkit.plugin import Starter
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).parent))
 
-
-def settings_for(worker_value: Any, certificate: Any, **settings: Any) -> dict[str, Any]:
-    """An application of `sites`, TLS, and HTTP/2 before HTTP/1.1."""
-    tls = {"certfile": certificate.cert, "keyfile": certificate.key}
-    given = {"http_protocols": "h2,h1", "pythonpath": str(HERE / "sites"), "threads": 4, **tls, **settings}
-    return {"application": f"h2_{worker_value.interface}:app", **given}
+from h2_site import settings_for  # noqa: E402 - lies in this directory
 
 
 @pytest.fixture

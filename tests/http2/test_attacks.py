@@ -15,8 +15,8 @@ from typing import Any
 import attacker as a
 import pytest
 from attacker import Attacker, frame, literal, request
-from conftest import settings_for
 from h2_peer import Peer
+from h2_site import settings_for
 from hostler_testkit.client import until
 from hostler_testkit.plugin import Starter
 
