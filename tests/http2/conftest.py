@@ -12,7 +12,7 @@ from hostler_testkit.plugin import Starter
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from h2_site import settings_for  # noqa: E402 - lies in this directory
+from h2_site import settings_for
 
 
 @pytest.fixture
