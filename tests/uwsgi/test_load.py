@@ -68,5 +68,5 @@ def test_reload_under_load(front: Any) -> None:
     done.set()
     for thread in threads:
         thread.join(120)
-    assert failures == []
+    assert failures == [], (front.directory / "nginx.log").read_text()
     assert sum(served) >= 10000
