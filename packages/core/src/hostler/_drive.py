@@ -228,8 +228,12 @@ class Driver:
             self._close_doors(empty=not quick)
         for member in list(self.members.values()):
             member.drain(LAST_WORD)
-            fresh = isinstance(member, Channel) and member.connection.waiting is Waiting.FIRST
-            if fresh and now - self._stop_began > LAST_WORD:
+            # Counted from its own beginning: one that the backlog held has had no time to say anything yet.
+            if (
+                isinstance(member, Channel)
+                and member.connection.waiting is Waiting.FIRST
+                and now - max(self._stop_began, member.born) > LAST_WORD
+            ):
                 member.close()
 
     def full(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -72,3 +73,34 @@ def test_ring_is_heard_by_all() -> None:
         assert [watcher.poll(0) for watcher in watchers] == [[], [], []]
     for watcher in watchers:
         watcher.close()
+
+
+def test_what_the_backlog_held_at_the_end_has_time_to_speak(serve: Any) -> None:
+    """A full worker that stops leaves its backlog to others for a second; whom it takes then is not ended unheard."""
+    running = serve(hello, stopped)
+    driver, context = running.driver, running.context
+    began = time.monotonic()
+    driver.open()
+    context.stopping = "graceful"
+    driver._stop(began)
+    with running.connect() as peer:
+        driver.now = began + 1.5
+        driver._stop(driver.now)
+        assert len(driver.members) == 1
+        peer.sendall(GET)
+        while not driver.finished():
+            driver.turn()
+        assert b"".join(iter(lambda: peer.recv(4096), b"")).endswith(b"\r\n\r\nhello")
+
+
+def stopped(context: Any, application: Any) -> SharedDriver:
+    """A driver without a free thread, which the test moves by hand instead of its thread."""
+
+    def run(exchange: Any) -> None:
+        exchange.run()
+        driver.complete(exchange)
+
+    driver = SharedDriver(context, application, run)
+    driver.saturated = lambda: True
+    driver.run = lambda: None  # type: ignore[method-assign]
+    return driver
