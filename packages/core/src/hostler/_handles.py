@@ -12,9 +12,25 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Sequence
 
+    from hostler._configuration import Configuration
     from hostler._contexts import WorkerContext
     from hostler._state import Plan, State
     from hostler.settings import Settings
+
+
+class Everything:
+    """All settings under their full names, the plugins' among them: `cfg.workers`, `cfg.dirty_workers`."""
+
+    __slots__ = ("_configuration",)
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+
+    def __getattr__(self, name: str) -> Any:
+        for one in self._configuration.names:
+            if one.plugin and one.full == name:
+                return getattr(self._configuration.own[one.plugin], one.field)
+        return getattr(self._configuration.settings, name)
 
 
 class ServerHandle:
@@ -32,8 +48,12 @@ class ServerHandle:
         return self._state.candidate or self._state.plan
 
     @property
-    def cfg(self) -> Settings:
+    def _settings(self) -> Settings:
         return self._plan.configuration.settings
+
+    @property
+    def cfg(self) -> Any:
+        return Everything(self._plan.configuration)
 
     @property
     def log(self) -> logging.Logger:
@@ -71,15 +91,15 @@ class ServerHandle:
 
     @property
     def timeout(self) -> float:
-        return self.cfg.timeout
+        return self._settings.timeout
 
     @property
     def proc_name(self) -> str:
-        return self.cfg.proc_name or self.cfg.default_proc_name
+        return self._settings.proc_name or self._settings.default_proc_name
 
     @property
     def pidfile(self) -> str | None:
-        return self.cfg.pidfile
+        return self._settings.pidfile
 
     @property
     def app(self) -> Any:

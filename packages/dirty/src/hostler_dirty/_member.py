@@ -68,6 +68,11 @@ class Member:
         return self.generation
 
     @property
+    def app_paths(self) -> list[str]:
+        """`module:Class` of each of its apps."""
+        return list(self.apps)
+
+    @property
     def served(self) -> int:
         """Calls that it has served."""
         return int(self.page.words[SERVED])

@@ -72,7 +72,7 @@ def serve(ctx: ServiceContext, settings: DirtySettings) -> None:
 
 
 class Arbiter:
-    """What hooks get as `arbiter`: `pid`, `ppid`, `cfg`, `log`, `workers`."""
+    """What hooks get as `arbiter`: `pid`, `ppid`, `cfg`, `log`, `workers`, `num_workers`."""
 
     def __init__(self, ctx: ServiceContext, settings: DirtySettings) -> None:
         self._ctx = ctx
@@ -94,6 +94,11 @@ class Arbiter:
     def workers(self) -> dict[int, Member]:
         """pid -> worker."""
         return {} if self.pool is None else {member.pid: member for member in self.pool.members.values()}
+
+    @property
+    def num_workers(self) -> int:
+        """How many slots there are."""
+        return len(self.placement.table) or self.cfg.workers
 
     async def main(self) -> None:
         """Boot, serve until told to stop, stop."""

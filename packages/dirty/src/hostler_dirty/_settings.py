@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hostler.settings import choice, hook, integer, seconds, setting, size, texts
 
@@ -74,3 +74,12 @@ class DirtySettings:
     worker_exit: Callable[..., Any] | None = setting(
         None, kind=hook(2), cli=False, help="(arbiter, worker) in the arbiter, after the worker has ended."
     )
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """`cfg.dirty_workers`, as hooks that were written for gunicorn say it."""
+            short = name.removeprefix("dirty_")
+            if short == name:
+                raise AttributeError(f"the pool has no setting {name!r}")
+            return getattr(self, short)
