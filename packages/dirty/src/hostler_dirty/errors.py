@@ -20,6 +20,18 @@ class DirtyError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def to_dict(self) -> dict[str, Any]:
+        """The error as gunicorn's users put it into an answer."""
+        return {"error_type": type(self).__name__, "message": self.message, "details": self.details}
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> DirtyError:
+        """The error that `to_dict` told; an unknown type becomes a plain `DirtyError`."""
+        details = dict(data.get("details") or {})
+        error = restore({"kind": data.get("error_type", ""), "message": data.get("message"), **details})
+        error.details = details
+        return error
+
 
 class DirtyTimeoutError(DirtyError):
     """The call's deadline passed; `stage` says where it was: `queue` (never executed), `run` or `stream`."""
@@ -170,8 +182,8 @@ class StashTableNotFoundError(StashError):
         self.table_name = table_name
 
 
-class StashKeyNotFoundError(StashError):
-    """The table has no such key."""
+class StashKeyNotFoundError(StashError, KeyError):
+    """The table has no such key. A `KeyError` too, as a mapping's user expects of `table[key]`."""
 
     def __init__(self, table_name: str = "", key: str = "") -> None:
         super().__init__(

@@ -222,7 +222,19 @@ def table(name: str) -> StashTable:
 
 
 class StashClient:
-    """The module's functions as methods, for gunicorn's sake."""
+    """The module's functions as methods, for gunicorn's sake; connections belong to the process."""
+
+    def __init__(self, socket_path: str | None = None, timeout: float = 30.0) -> None:
+        del socket_path, timeout
+
+    def close(self) -> None:
+        """For gunicorn's sake."""
+
+    def __enter__(self) -> StashClient:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     put = staticmethod(put)
     get = staticmethod(get)
