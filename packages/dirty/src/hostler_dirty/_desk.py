@@ -12,7 +12,6 @@ import itertools
 import logging
 import socket
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ import msgspec
 
 from hostler_dirty import _line, _wire
 from hostler_dirty._doors import Doors
+from hostler_dirty._fates import Fates
 from hostler_dirty._member import Member
 from hostler_dirty._peer import Peer
 from hostler_dirty._pool import Pool
@@ -40,7 +40,6 @@ from hostler_dirty.errors import (
 )
 
 Answer = Callable[[dict[str, Any]], None]
-REMEMBERED = 1024
 RETRY = 0.2
 """Seconds until a patient call asks again that got no channel because no descriptor was left."""
 _LEASE = msgspec.msgpack.Decoder(tuple[str, str, str, float, float, list[int]])
@@ -66,8 +65,7 @@ class Desk:
         self._by_lease: dict[int, Channel] = {}
         self._calls: dict[int, int] = {}
         """Lease -> the call that it was granted for."""
-        self._fates: OrderedDict[int, dict[str, Any]] = OrderedDict()
-        self._asking: dict[int, list[tuple[Session, int]]] = {}
+        self._fates = Fates(self._loop)
         self._stacks: dict[int, Callable[[str], None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -120,7 +118,8 @@ class Desk:
         elif frame.kind == _wire.STASH:
             self._stash(session, frame)
         elif frame.kind == _wire.FATE:
-            self._fate(session, frame)
+            lives = self.pool is not None and frame.deadline in self.pool.members
+            self._fates.ask(session, frame.call, frame.deadline, lives=lives)
         elif frame.kind == _wire.MANAGE and session.manages:
             words = _line.decode(frame.body)
             self._manage(
@@ -167,20 +166,6 @@ class Desk:
             said = {"error": describe(error)}
         session.send(_wire.pack(_wire.REPLY, frame.call, _line.encode(said)))
 
-    def _fate(self, session: Session, frame: Frame) -> None:
-        """A caller asks how a worker ended; if it has not been reaped yet, it is told then."""
-        number = frame.deadline
-        fate = self._fates.get(number)
-        if fate is None and self.pool is not None and number in self.pool.members:
-            self._asking.setdefault(number, []).append((session, frame.call))
-            self._loop.call_later(1.0, self._tell_fate, number, {"reason": "unknown"})
-            return
-        session.send(_wire.pack(_wire.REPLY, frame.call, _line.encode(fate or {"reason": "unknown"})))
-
-    def _tell_fate(self, number: int, fate: dict[str, Any]) -> None:
-        for session, call in self._asking.pop(number, ()):
-            session.send(_wire.pack(_wire.REPLY, call, _line.encode(fate)))
-
     # -- workers ----------------------------------------------------------------------------------------
 
     def join(self, member: Member) -> None:
@@ -200,11 +185,7 @@ class Desk:
             self._calls.pop(lease.id, None)
         for channel in [c for c in self._channels.values() if c.worker == member.id]:
             self._forget(channel.id)
-        fate = member.fate()
-        self._fates[member.id] = fate
-        while len(self._fates) > REMEMBERED:
-            self._fates.popitem(last=False)
-        self._tell_fate(member.id, fate)
+        self._fates.ended(member.id, member.fate())
 
     def _room(self, worker: int) -> int:
         member = self.pool.members.get(worker) if self.pool is not None else None
