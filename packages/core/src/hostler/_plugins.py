@@ -12,7 +12,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -84,10 +84,15 @@ class Registry:
     """The plugins of this environment, or, in a test, the given ones."""
 
     def __init__(
-        self, entries: Iterable[Entry], disabled: Iterable[str] = (), path: Sequence[str] | None = None
+        self,
+        entries: Iterable[Entry],
+        disabled: Iterable[str] = (),
+        path: Sequence[str] | None = None,
+        kinds: Mapping[type, tuple[str, str]] = KINDS,
     ) -> None:
         """`path`: where alone the modules of these entries may come from; None leaves Python's own."""
         self._path = path
+        self._kinds = kinds
         self.warnings: list[str] = []
         self._disabled = frozenset(disabled)
         self._entries: list[Entry] = []
@@ -110,7 +115,7 @@ class Registry:
 
     def entries(self, kind: type | None = None) -> tuple[Entry, ...]:
         """All entry points, or those of one kind, whether or not they are disabled or in conflict."""
-        group = None if kind is None else KINDS[kind][0]
+        group = None if kind is None else self._kinds[kind][0]
         return tuple(e for e in self._entries if group is None or e.group == group)
 
     def names(self, kind: type) -> tuple[str, ...]:
@@ -139,7 +144,7 @@ class Registry:
 
         Raises `PluginError` with one line that says what to do.
         """
-        group, word = KINDS[kind]
+        group, word = self._kinds[kind]
         if name in SAME and name not in self.names(kind):
             self.warn(f"{word} {name!r} is gunicorn's; {SAME[name]!r} is taken for it")
             name = SAME[name]
@@ -163,9 +168,9 @@ class Registry:
         """The value that an entry point names, imported once and checked."""
         if entry not in self._values:
             with _search(self._path if entry.dist else None):
-                self._values[entry] = _load(entry, KINDS[kind][1])
+                self._values[entry] = _load(entry, self._kinds[kind][1])
         value = self._values[entry]
-        who = f"{KINDS[kind][1]} {entry.name!r}"
+        who = f"{self._kinds[kind][1]} {entry.name!r}"
         _check_api(who, entry, value)
         if not isinstance(value, kind):
             raise PluginError(
@@ -189,14 +194,24 @@ class Registry:
         if self.disabled(entry):
             return "disabled"
         twins = [e for e in self._entries if (e.group, e.name) == (entry.group, entry.name)]
-        kind = next((k for k, (group, _) in KINDS.items() if group == entry.group), None)
-        if kind is None:
+        kind = next((k for k, (group, _) in self._kinds.items() if group == entry.group), None)
+        if kind is None and not self._belongs(entry):
             return "unknown group"
         try:
-            self.value(kind, entry)
+            if kind is not None:  # what belongs to a plugin, only that plugin can judge
+                self.value(kind, entry)
         except PluginError as error:
             return f"{'incompatible' if 'plugin API' in str(error) else 'broken'}: {error}"
         return "conflict" if len([e for e in twins if not self.disabled(e)]) > 1 else "ok"
+
+    def _belongs(self, entry: Entry) -> bool:
+        """The group is one that a plugin which is here has for plugins of its own: `hostler.NAME_…`."""
+        groups = {group for group, _ in self._kinds.values()}
+        return any(
+            entry.group.startswith(f"hostler.{other.name}_")
+            for other in self._entries
+            if other.group in groups
+        )
 
     def warn(self, text: str) -> None:
         """Keep one line for the log, once."""
@@ -206,7 +221,7 @@ class Registry:
     # -- what to say when there is none ----------------------------------------------------------------
 
     def _of_dist(self, kind: type, dist: str, name: str) -> Entry:
-        word = KINDS[kind][1]
+        word = self._kinds[kind][1]
         for entry in self.entries(kind):
             if canonical(entry.dist) == canonical(dist) and entry.name == name:
                 if self.disabled(entry):
@@ -215,7 +230,7 @@ class Registry:
         raise PluginError(f"no {word} {name!r} in a distribution {dist!r}; installed: {self._list(kind)}")
 
     def _missing(self, kind: type, name: str) -> str:
-        group, word = KINDS[kind]
+        group, word = self._kinds[kind]
         off = [e for e in self.entries(kind) if e.name == name]
         if off:
             return (
@@ -231,10 +246,11 @@ class Registry:
         official = [n for g, n in OFFICIAL if g == group]
         near = nearest(name, [*self.names(kind), *official])
         hint = f" Did you mean {near!r}?" if near else ""
-        return f"no {word} is named {name!r}.{hint} Installed: {self._list(kind)}; or give MODULE:ATTRIBUTE"
+        more = "" if kind in KINDS else f"; a distribution offers one in the entry-point group {group}"
+        return f"no {word} is named {name!r}.{hint} Installed: {self._list(kind)}; or give MODULE:ATTRIBUTE{more}"
 
     def _instead(self, kind: type, name: str) -> str:
-        group, word = KINDS[kind]
+        group, word = self._kinds[kind]
         instead, why = INSTEAD[name]
         have = instead in self.names(kind)
         how = (

@@ -79,7 +79,7 @@ class Services:
         if state.stopping:
             return
         running = {child.name for child in state.children.services() if not child.stopping}
-        for service in state.plan.configuration.services:
+        for service in supervised(state.plan):
             backoff = self._backoffs.setdefault(service.name, Backoff())
             if service.name not in running and backoff.allows(now):
                 self._nursery.spawn_service(state.plan, service, _child.run_service)
@@ -87,7 +87,7 @@ class Services:
     def all_ready(self) -> bool:
         """Workers may be started."""
         ready = {child.name for child in self._state.children.services() if child.ready}
-        return all(service.name in ready for service in self._state.plan.configuration.services)
+        return all(service.name in ready for service in supervised(self._state.plan))
 
     def next_due(self) -> float:
         """When `balance` has something to do that it could not do now."""
@@ -95,7 +95,7 @@ class Services:
         if state.stopping:
             return math.inf
         running = {child.name for child in state.children.services() if not child.stopping}
-        missing = [s.name for s in state.plan.configuration.services if s.name not in running]
+        missing = [service.name for service in supervised(state.plan) if service.name not in running]
         return min(
             (self._backoffs[name].next_at for name in missing if name in self._backoffs), default=math.inf
         )
@@ -117,8 +117,8 @@ class Services:
 
     def reloaded(self, new: Plan, old: Plan) -> None:
         """A new plan is in force: end what it does not want, tell the others."""
-        wanted = {service.name for service in new.configuration.services}
-        kept = {service.name for service in old.configuration.services} & wanted
+        wanted = {service.name for service in supervised(new)}
+        kept = {service.name for service in supervised(old)} & wanted
         for child in self._state.children.services():
             if child.name not in wanted:
                 self._stop(child, old, "graceful", "no longer wanted")
@@ -133,6 +133,12 @@ class Services:
 
     def _stop(self, child: Child, plan: Plan, how: str, reason: str = "") -> None:
         self._nursery.stop(child, how, reason, stop_budget(child.name, plan))
+
+
+def supervised(plan: Plan) -> list[ServiceType]:
+    """The wanted services that have a process."""
+    configuration = plan.configuration
+    return [one for one in configuration.services if one.supervised(configuration.own.get(one.name))]
 
 
 def stop_budget(name: str, plan: Plan) -> float:

@@ -76,6 +76,8 @@ class ServiceType:
     prefix: str = ""
     wanted: Callable[[Any], bool] = lambda settings: True
     """Own settings -> whether the service is to run."""
+    supervised: Callable[[Any], bool] = lambda settings: True
+    """Own settings -> whether it has a process; without one `serve` is never called, everything else is."""
     validate: str = ""
     """`module:function(settings)`: raise `ConfigError` for values that do not go together; run before any fork."""
     bind: str = ""

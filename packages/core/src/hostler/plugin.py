@@ -17,6 +17,7 @@ from hostler._contexts import (
     WorkerContext,
     WorkerStatus,
 )
+from hostler._extensions import find_extension
 from hostler._log import open_std_logger
 from hostler._values import API, LoggerType, Plugin, ProtocolType, ReloaderType, ServiceType, WorkerType
 from hostler.http import (
@@ -86,6 +87,7 @@ __all__ = [
     "WorkerContext",
     "WorkerStatus",
     "WorkerType",
+    "find_extension",
     "grammar",
     "has_no_body",
     "open_std_logger",

@@ -70,6 +70,7 @@ def serve(ctx, settings):
 service = ServiceType(
     name="paint", serve="paint_service:serve", settings=Settings, bind="paint_service:bind",
     join="paint_service:join", wanted=lambda settings: True, stop_timeout="patience",
+    supervised=lambda settings: settings.mode != "alone",
 )
 """
 
@@ -111,6 +112,21 @@ def test_order_and_descriptors(painted: Any) -> None:
     assert painted.notes()[-1] == ["stopped", "graceful"]
     log = painted.log()
     assert log.rindex("worker=") < log.rindex("service=paint")
+
+
+def test_a_service_without_a_process(painted: Any, wait_until: Callable[..., Any]) -> None:
+    """It binds and joins all the same, and a reload may take its process away or give it one."""
+    painted.configure(paint_mode="alone").start()
+    painted.settled(1)
+    assert [words[0] for words in painted.notes()] == ["bind", "join"]
+    assert not painted.status().get("services")
+    painted.configure(paint_mode="")
+    painted.send(signal.SIGHUP)
+    wait_until(lambda: service_of(painted).get("state") == "ready", lambda: painted.log())
+    painted.configure(paint_mode="alone")
+    painted.send(signal.SIGHUP)
+    wait_until(lambda: not painted.status().get("services"), lambda: painted.log())
+    assert painted.stop() == 0
 
 
 def test_restart_keeps_descriptors(painted: Any, wait_until: Callable[..., Any]) -> None:
