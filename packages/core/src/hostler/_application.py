@@ -12,6 +12,7 @@ from hostler._prepared import PreparedHeads
 
 if TYPE_CHECKING:
     from hostler._contexts import WorkerContext
+    from hostler._wsgi import Exchange
 
 
 class FileWrapper:
@@ -36,7 +37,17 @@ class FileWrapper:
 class Application:
     """A WSGI application with what its worker knows: hooks, logs, templates."""
 
-    __slots__ = ("access_wanted", "call", "context", "environs", "heads", "hooked", "sendfile", "served")
+    __slots__ = (
+        "access_wanted",
+        "begin",
+        "call",
+        "context",
+        "environs",
+        "heads",
+        "hooked",
+        "sendfile",
+        "served",
+    )
 
     def __init__(
         self, context: WorkerContext, call: Callable[..., Iterable[bytes]], *, threaded: bool
@@ -48,6 +59,8 @@ class Application:
         self.access_wanted = context.log.access_wanted
         settings = context.settings
         self.hooked = settings.pre_request is not None or settings.post_request is not None
+        self.begin = _beginning(context, hooked=self.hooked)
+        """What is done to a request before the application is called, if anything is."""
         self.sendfile = settings.sendfile is not False
         script_name = os.environ.get("SCRIPT_NAME", "") or settings.root_path
         self.environs = {
@@ -62,6 +75,23 @@ class Application:
             )
             for listener in context.listeners
         }
+
+
+def _beginning(context: WorkerContext, *, hooked: bool) -> Callable[[Exchange], None] | None:
+    """Put what services offer into the `environ`, then call the hook `pre_request`."""
+    offers = tuple(getattr(context, "offers", ()))
+    if not offers:
+        return context.pre_request if hooked else None
+
+    def begin(exchange: Exchange) -> None:
+        environ = exchange.environ
+        assert environ is not None
+        for key, make in offers:
+            environ[key] = make(exchange)
+        if hooked:
+            context.pre_request(exchange)
+
+    return begin
 
 
 def _error_stream(context: WorkerContext) -> TextIO:

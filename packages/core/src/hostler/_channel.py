@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hostler._intake import take
 from hostler._outbox import Outbox
-from hostler._poll import BROKEN, READ, WRITE
+from hostler._poll import BROKEN, READ, WRITE, is_ended
 from hostler._vigil import Vigil
 from hostler._wsgi import HIGH_WATER, Exchange
 from hostler.http import Connection, Transport, Waiting
@@ -180,6 +180,10 @@ class Channel:
         if exchange.lost and self.connection.multiplexed:
             with self.lock:
                 self.connection.abort(exchange.stream)
+
+    def ended(self) -> bool:
+        """Whether the peer has left, as far as the socket tells; may be asked in any thread."""
+        return self.gone or self.eof or is_ended(self.descriptor)
 
     # -- writing ---------------------------------------------------------------------------------------
 

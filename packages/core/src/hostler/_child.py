@@ -118,6 +118,8 @@ def _prepared(birth: Birth, signals: _signals.SignalQueue, death: _Handlers) -> 
     for service in configuration.services:
         if service.attend:
             named(service.attend)(context)
+        if service.offer:
+            context.offers += tuple(named(service.offer)(context).items())
     if settings.spew:
         from hostler import _spew  # noqa: PLC0415 - only for who debugs line by line
 

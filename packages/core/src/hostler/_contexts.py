@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,6 +61,16 @@ class AccessLine(Protocol):
     def peer(self) -> tuple[str, int] | None: ...
     @property
     def environ(self) -> Mapping[str, Any] | None: ...
+
+
+class RequestView(Protocol):
+    """What an object that a service offers to requests may know of the one it was made for."""
+
+    @property
+    def head(self) -> Head: ...
+
+    def departed(self) -> bool:
+        """Whether nobody waits for the answer any more. Takes nothing from the connection; for any thread, cheap."""
 
 
 class Logger(Protocol):
@@ -175,6 +185,9 @@ class WorkerContext(Protocol):
 
     status: WorkerStatus
     bell: Bell
+    offers: Sequence[tuple[str, Callable[[RequestView], Any]]]
+    """What services offer to each request: the key in its `environ`, or in its scope's `extensions`, and what
+    makes the object. `hostler.drive` puts them there; a worker with its own IO does it, before `pre_request`."""
 
 
 @dataclass(frozen=True, slots=True)

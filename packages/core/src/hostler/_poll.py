@@ -13,7 +13,13 @@ from typing import Protocol
 _EPOLL = getattr(select, "epoll", None)
 """Kept from before a library of greenlets replaces what `select` offers."""
 
+_POLL = select.poll
+"""Kept from before, as well."""
+
 _EXCLUSIVE = getattr(select, "EPOLLEXCLUSIVE", 0)
+
+_ENDED = getattr(select, "POLLRDHUP", 0)
+"""Linux tells it only to who asks; elsewhere POLLHUP, which all are told, says the same."""
 
 EDGE = getattr(select, "EPOLLET", 0)
 """With an interest: tell of each change once, not as long as it lasts. For what only epoll watches."""
@@ -117,6 +123,16 @@ def _to_selectors(interest: int) -> int:
     return (selectors.EVENT_READ if interest & READ else 0) | (
         selectors.EVENT_WRITE if interest & WRITE else 0
     )
+
+
+def is_ended(descriptor: int) -> bool:
+    """Whether a socket's other side has closed, or at least will send no more.
+
+    Takes nothing from the socket, so it may be asked beside whoever reads it.
+    """
+    poll = _POLL()
+    poll.register(descriptor, _ENDED)
+    return bool(poll.poll(0))
 
 
 def make_poller() -> Poller:

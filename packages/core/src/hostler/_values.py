@@ -87,6 +87,9 @@ class ServiceType:
     attend: str = ""
     """`module:function(ctx)`: in each HTTP worker once its context stands, before the application loads. A client
     of the service may keep `ctx.beat`, and call it while it waits in the worker's main thread."""
+    offer: str = ""
+    """`module:function(ctx) -> {key: make}`: in each HTTP worker after `attend`. Each request finds what
+    `make(view)` (of a `RequestView`) returns under the key in its `environ`, or in its scope's `extensions`."""
     control: str = ""
     """`module:function(settings, bound, words) -> dict`: answers `server ctl NAME WORDS…`, run in the ctl command."""
     stop_timeout: str = ""

@@ -121,6 +121,7 @@ class Context(ChildContext):
         self.handle.context = self
         self.status = SlotStatus(birth.page, self.slot)
         self.bell = birth.bell
+        self.offers: tuple[tuple[str, Any], ...] = ()
         configuration = birth.plan.configuration
         self._openings = Openings(configuration, configuration.worker, listeners)
         self._hooks = birth.plan.hooks

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,13 @@ class Exchange:
     def peer(self) -> tuple[str, int] | None:
         """The client: a trusted proxy's word, or the socket's peer."""
         return self.head.client or self.channel.transport.peer
+
+    def departed(self) -> bool:
+        """Whether nobody waits for the answer any more: its stream was reset, its client closed the connection.
+
+        May be asked in any thread. A client that has only said that it will send no more counts as one that left.
+        """
+        return self.lost or self.channel.ended()
 
     # -- the application's side ------------------------------------------------------------------------
 
@@ -179,8 +187,8 @@ class Exchange:
             environ["hostler.send_trailers"] = self.send_trailers
         if channel.extra is not None:
             environ.update(channel.extra)
-        if application.hooked:
-            application.context.pre_request(self)
+        if application.begin is not None:
+            application.begin(self)
         result = application.call(environ, self.start_response)
         self._written = result
         if (type(result) is list or type(result) is tuple) and len(result) == 1 and not self._started:
@@ -325,7 +333,7 @@ class Exchange:
     def _fail(self) -> None:
         """The application raised: a 500 when nothing was sent, a visibly broken answer when something was."""
         head, channel = self.head, self.channel
-        lost = channel.gone or self.lost
+        lost = channel.gone or self.lost or (_is_abort(sys.exc_info()[1]) and self.departed())
         log = self._application.context.log.error
         if lost:
             log.debug("request %s %r ended with its client gone", head.method, head.target, exc_info=True)
@@ -368,6 +376,11 @@ class Exchange:
         self.environ = None
         application.served()
         self.channel.answered(self)
+
+
+def _is_abort(error: BaseException | None) -> bool:
+    """What a service's client raises, among others, when it saw that nobody waits for its result."""
+    return isinstance(error, ConnectionAbortedError)
 
 
 def _length_of(iterable: Any) -> int | None:

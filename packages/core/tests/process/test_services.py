@@ -43,6 +43,9 @@ def join(settings, bound):
             return False
     note("join", opened("open"), opened("shut"))
 
+def offer(ctx):
+    return {"paint.brush": lambda view: f"{view.head.method} {view.departed()} {ctx.multiprocess}"}
+
 def serve(ctx, settings):
     note("serve", os.getpid(), settings.colour, *(os.fstat(ctx.bound.descriptors[n]).st_ino for n in ("open", "shut")))
     if settings.mode == "crash":
@@ -69,7 +72,7 @@ def serve(ctx, settings):
 
 service = ServiceType(
     name="paint", serve="paint_service:serve", settings=Settings, bind="paint_service:bind",
-    join="paint_service:join", wanted=lambda settings: True, stop_timeout="patience",
+    join="paint_service:join", offer="paint_service:offer", wanted=lambda settings: True, stop_timeout="patience",
     supervised=lambda settings: settings.mode != "alone",
 )
 """
@@ -127,6 +130,18 @@ def test_a_service_without_a_process(painted: Any, wait_until: Callable[..., Any
     painted.send(signal.SIGHUP)
     wait_until(lambda: not painted.status().get("services"), lambda: painted.log())
     assert painted.stop() == 0
+
+
+def test_requests_find_what_it_offers(painted: Any) -> None:
+    """In the `environ`, made for each of them."""
+    painted.write(
+        "app.py",
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return [environ['paint.brush'].encode()]\n",
+    )
+    painted.start()
+    assert painted.get() == "GET False False"
 
 
 def test_restart_keeps_descriptors(painted: Any, wait_until: Callable[..., Any]) -> None:

@@ -93,6 +93,10 @@ class Exchange:
         """The client: a trusted proxy's word, or the socket's peer."""
         return self.head.client or self.drive.peer
 
+    def departed(self) -> bool:
+        """Whether the client is gone, or has most likely left."""
+        return self.gone or (self.drive.abandoned and self.whole)
+
     def data(self, block: bytes) -> None:
         """Octets of the body came."""
         self._blocks.append(block)
@@ -137,9 +141,8 @@ class Exchange:
         worker = drive.worker
         scope = drive.scopes.http(self.head)
         try:
-            if worker.hooked:
-                self.environ = scope
-                worker.ctx.pre_request(self)
+            if worker.begin is not None:
+                worker.begin(self, scope)
             await worker.app(scope, self.receive, self.send)
         except (asyncio.CancelledError, GeneratorExit):
             self._break_off()
@@ -325,7 +328,7 @@ class Exchange:
 
     def _failed(self, error: BaseException) -> None:
         worker = self.drive.worker
-        if caused_by_disconnect(error):
+        if caused_by_disconnect(error, departed=self.departed()):
             worker.log.debug("the client left during %s: %r", self.head.method, error)
         else:
             worker.log.error(

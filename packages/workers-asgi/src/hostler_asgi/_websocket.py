@@ -96,6 +96,10 @@ class WebSocket:
         """The client: a trusted proxy's word, or the socket's peer."""
         return self.head.client or self.drive.peer
 
+    def departed(self) -> bool:
+        """Whether the WebSocket is closed for the application, or its client gone."""
+        return self.gone or self._disconnect is not None
+
     def begin(self) -> None:
         """Refuse what opens no WebSocket, else call the application."""
         self.started = time.monotonic()
@@ -166,9 +170,8 @@ class WebSocket:
         worker = drive.worker
         scope = drive.scopes.websocket(self.head, self._opening.subprotocols)
         try:
-            if worker.hooked:
-                self.environ = scope
-                worker.ctx.pre_request(self)
+            if worker.begin is not None:
+                worker.begin(self, scope)
             await worker.app(scope, self.receive, self.send)
         except (asyncio.CancelledError, GeneratorExit):
             self._break_off(1012)
@@ -220,7 +223,7 @@ class WebSocket:
                 self._close(code, reason)
             elif self._state == DENYING:
                 raise MessageError("websocket.close cannot follow websocket.http.response.start")
-            elif self.gone or self._disconnect is not None:
+            elif self.departed():
                 return  # both sides closed at the same time
         elif kind in ("websocket.http.response.start", "websocket.http.response.body"):
             self._deny(kind, message)
@@ -229,7 +232,7 @@ class WebSocket:
 
     async def _send(self, data: Any, text: Any) -> None:
         if self._state != OPEN:
-            if self._disconnect is not None or self.gone:
+            if self.departed():
                 raise ClientDisconnected("the WebSocket is closed")
             raise MessageError("websocket.send before websocket.accept")
         frames, drive = self._frames, self.drive
@@ -297,9 +300,7 @@ class WebSocket:
                 self._closed(item)
             else:
                 self._queue.append(item)  # type: ignore[arg-type]
-        out = frames.outgoing()
-        if out:
-            self._write(out)
+        self._write(frames.outgoing())
         if frames.finished:
             self._over()
             return
@@ -379,11 +380,10 @@ class WebSocket:
 
     def _failed(self, error: BaseException) -> None:
         worker = self.drive.worker
-        if caused_by_disconnect(error):
+        if caused_by_disconnect(error, departed=self.departed()):
             worker.log.debug("the client left a WebSocket: %r", error)
         else:
-            target = worker.printable(self.head.target)
-            worker.log.error("error in the WebSocket %s", target, exc_info=error)
+            worker.log.error("error in the WebSocket %s", worker.printable(self.head.target), exc_info=error)
         self._break_off(1011)
 
     def _break_off(self, code: int) -> None:

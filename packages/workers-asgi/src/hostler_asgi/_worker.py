@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hostler.drive import Patience
@@ -50,6 +51,24 @@ def serve(ctx: WorkerContext, settings: AsgiSettings) -> None:
         loop.close()
 
 
+def _beginning(
+    ctx: WorkerContext, *, hooked: bool
+) -> Callable[[Exchange | WebSocket, dict[str, Any]], None] | None:
+    """Put what services offer into the scope's extensions, then call the hook `pre_request`."""
+    offers = tuple(getattr(ctx, "offers", ()))
+    if not offers and not hooked:
+        return None
+
+    def begin(exchange: Exchange | WebSocket, scope: dict[str, Any]) -> None:
+        for key, make in offers:
+            scope["extensions"][key] = make(exchange)
+        if hooked:
+            exchange.environ = scope
+            ctx.pre_request(exchange)
+
+    return begin
+
+
 async def _leave() -> None:
     """What asyncio wants done before a loop is closed."""
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -75,6 +94,8 @@ class Worker:
         self.root_path = core.root_path
         self.sendfile = core.sendfile is not False
         self.hooked = core.pre_request is not None or core.post_request is not None
+        self.begin = _beginning(ctx, hooked=self.hooked)
+        """What is done to a request before the application is called, if anything is."""
         self.timed = ctx.log.access_wanted or self.hooked
         self.patience = Patience(core)
         self.handshake_timeout = core.tls_handshake_timeout or None
