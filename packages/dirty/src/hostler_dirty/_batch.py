@@ -83,11 +83,15 @@ class Batches:
         """One call per shape of arguments; usually there is one shape."""
         shapes: dict[Any, list[Job]] = {}
         now = time.monotonic_ns()
+        table = self._runtime.tally.tables[index]
         for job in jobs:
+            job.index = index
             if job.channel.dead:
+                table.add("cancelled_total", (job.call.app, "batch"))
                 self._answer(job, error=interrupted_before())
             elif job.call.deadline_ns and job.call.deadline_ns <= now:
                 late = DirtyTimeoutError("The deadline passed before the batch began", stage="queue")
+                table.add("rejected_total", (job.call.app, "deadline"))
                 self._answer(job, error=late)
             else:
                 shapes.setdefault((job.path, job.call.action, len(job.args), *sorted(job.kwargs)), []).append(
@@ -105,7 +109,9 @@ class Batches:
             first.call.action,
             max(deadlines) if all(deadlines) else 0,
             slot=runtime.slot,
+            trace=first.call.trace,
         )
+        runtime.tally.tables[index].observe("batch_size", (call.app, call.action), len(jobs))
         args = [[job.args[i] for job in jobs] for i in range(len(first.args))]
         kwargs = {name: [job.kwargs[name] for job in jobs] for name in first.kwargs}
         for job in jobs:
@@ -123,6 +129,7 @@ class Batches:
         del args, kwargs
         _app.set_running(None)
         took = runtime.retract(index)
+        runtime.executor.ran(call, took, error, index)
         for position, job in enumerate(jobs):
             job.began = took
             item = results[position] if results is not None else None

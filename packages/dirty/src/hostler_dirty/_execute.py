@@ -47,6 +47,13 @@ class Job:
     function: Any = None
     path: str = ""
     began: int = 0
+    """How long it ran, nanoseconds; 0: it has not."""
+    index: int = 0
+    """The executing thread's number."""
+    came: int = 0
+    went: int = 0
+    outcome: str = "ok"
+    """For the figures, with the octets that came and went."""
 
 
 class Executor:
@@ -71,6 +78,7 @@ class Executor:
             channel.send(_wire.pack(_wire.STALE, frame.call, deadline=job.lease), runtime.stall)
             return False
         hosted = runtime.apps.get(job.call.app)
+        job.index, job.came = index, _payload.octets(frame)
         try:
             if hosted is None:
                 raise DirtyAppNotFoundError(job.call.app)
@@ -79,7 +87,7 @@ class Executor:
             job.function, job.marks = hosted.action(job.call.action)
             job.path = hosted.path
         except DirtyError as error:
-            self.answer_error(job, error)
+            self.refuse(job, error, "not_found" if isinstance(error, DirtyAppNotFoundError) else "refused")
             return False
         if job.marks.batch:
             runtime.batches.add(job, index, thread)
@@ -136,9 +144,8 @@ class Executor:
     def _run(self, job: Job, hosted: Hosted, index: int, thread: int) -> None:
         call, channel, runtime = job.call, job.channel, self._runtime
         if call.deadline_ns and call.deadline_ns <= time.monotonic_ns():
-            self.answer_error(
-                job, DirtyTimeoutError("The deadline passed before the call began", stage="queue")
-            )
+            late = DirtyTimeoutError("The deadline passed before the call began", stage="queue")
+            self.refuse(job, late, "deadline")
             return
         runtime.started(call, channel, index)
         channel.mark_started(call.id)
@@ -155,14 +162,25 @@ class Executor:
             error = self._error(raised, hosted, call)
         call.cancel_task = None
         _app.set_running(None)
-        channel.feed = None
+        if channel.feed is not None:
+            job.came += channel.feed.octets
+            channel.feed = None
         job.began = runtime.ended(channel, index)
-        if runtime.slow_call and job.began > runtime.slow_call * 1e9:
-            logger.warning("slow call: %s.%s took %.1f s", call.app, call.action, job.began / 1e9)
+        self.ran(call, job.began, error, index)
         if error is not None:
             self.answer_error(job, error)
         else:
             self.answer(job, kind, result)
+
+    def ran(self, call: Call, took: int, error: DirtyError | None, index: int) -> None:
+        """Notes on a call or a batch that has ended: too slow, or interrupted."""
+        slow = self._runtime.slow_call
+        if slow and took > slow * 1e9:
+            logger.warning("slow call: %s.%s took %.1f s", call.app, call.action, took / 1e9)
+        if call.interrupt is not None:
+            heeded = isinstance(error, (DirtyTimeoutError, DirtyCancelledError))
+            result = "raised" if heeded else "swallowed" if call.delivered else "late"
+            self._runtime.tally.tables[index].add("interrupt_total", (str(call.slot), result))
 
     def _invoke(self, job: Job, thread: int) -> tuple[int, Any]:
         call, interrupts = job.call, self._runtime.interrupts
@@ -196,12 +214,17 @@ class Executor:
         call, channel, runtime = job.call, job.channel, self._runtime
         channel.begin_stream()
         if not _hosting.is_stream(result):
-            channel.send_chunk(call, result, runtime.limit, runtime.stall)
+            job.went += channel.send_chunk(call, result, runtime.limit, runtime.stall)
             return
         stream = _hosting.as_iterator(result, runtime.loop, call)
+        began = time.monotonic_ns()
         try:
             for chunk in stream:
-                channel.send_chunk(call, chunk, runtime.limit, runtime.stall)
+                if not job.went:
+                    first = time.monotonic_ns() - began
+                    table = runtime.tally.tables[job.index]
+                    table.observe("time_to_first_chunk_seconds", (call.app, call.action), first)
+                job.went += channel.send_chunk(call, chunk, runtime.limit, runtime.stall)
         finally:
             # What the app does in its `finally` blocks is not to be cut short by the interrupt that led here.
             call.shields += 1
@@ -235,12 +258,19 @@ class Executor:
                     kind, job.call.id, (result,), channel.arena, runtime.limit, flags=flags
                 )
         except DirtyError as error:
+            job.outcome = "error"
             data = _wire.pack(_wire.ERROR, job.call.id, _line.encode(describe(error)), flags)
         del result
         self._send(job, data, flags)
 
+    def refuse(self, job: Job, error: DirtyError, reason: str) -> None:
+        """Send an error for a call that is not run."""
+        self._runtime.tally.tables[job.index].add("rejected_total", (job.call.app, reason))
+        self.answer_error(job, error)
+
     def answer_error(self, job: Job, error: DirtyError) -> None:
         """Send an error instead of a result."""
+        job.outcome = _OUTCOMES.get(type(error), "error")
         flags = self._release(job)
         values = describe(error)
         if error.details.get("reraise"):
@@ -273,6 +303,17 @@ class Executor:
         if channel.dead or not flags & KEPT:
             runtime.control.send(_wire.pack(_wire.DONE, job.lease, deadline=job.began))
             channel.revoked = max(channel.revoked, job.lease)
+        if job.began:
+            call, outcome = job.call, job.outcome
+            table = runtime.tally.tables[job.index]
+            table.call(
+                (call.app, call.action, outcome), job.began, job.came, job.went + _payload.octets_of(data)
+            )
+            if outcome == "cancelled":
+                table.add("cancelled_total", (call.app, "run"))
+
+
+_OUTCOMES = {DirtyTimeoutError: "timeout", DirtyCancelledError: "cancelled"}
 
 
 def interrupted(interrupt: DirtyCancelled, call: Call) -> DirtyError:

@@ -94,6 +94,26 @@ def extract(frame: Frame, window: Window | None) -> tuple[Any, list[Any]]:
     return frame.body, buffers
 
 
+def octets(frame: Frame) -> int:
+    """How large a message is, wherever its parts lie."""
+    return len(frame.body) + (sum(length for _, length in frame.table) if frame.table else 0)
+
+
+def octets_of(data: bytes) -> int:
+    """As `octets`, of a frame that was composed."""
+    count = data[_COUNT]
+    if not count:
+        return len(data) - _wire.HEADER.size
+    body: int = _wire.HEADER.unpack_from(data)[8]
+    at = _wire.HEADER.size + body
+    entries = (_wire.ENTRY.unpack_from(data, at + index * _wire.ENTRY.size) for index in range(count))
+    return body + sum(length for _, length in entries)
+
+
+_COUNT = 6
+"""Where in a frame the number of its buffers stands."""
+
+
 def read(frame: Frame, window: Window | None, *, copy: bool = True, feed: Any = None) -> Any:
     """The value of a frame; a pickle, which only some apps allow, is refused here."""
     body, buffers = extract(frame, window)

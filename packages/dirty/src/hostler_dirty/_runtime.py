@@ -32,6 +32,7 @@ from hostler_dirty._interrupts import Interrupts
 from hostler_dirty._line import Control
 from hostler_dirty._runtime_words import COST, HEARTBEAT, SERVED, SLOTS
 from hostler_dirty._served import Served
+from hostler_dirty._tally import Tally
 from hostler_dirty._wire import Frame
 from hostler_dirty.errors import DirtyProtocolError
 
@@ -69,6 +70,7 @@ class Runtime:
         self.stopped = False
         self.batches = Batches(self)
         self.executor = Executor(self)
+        self.tally = Tally(control, self.threads)
         self._stop_read, self._stop_write = os.pipe()
         self._poke_read, self._poke_write = os.pipe()
         for fd in (self._poke_read, self._poke_write):
@@ -291,6 +293,7 @@ class Runtime:
             now = time.monotonic_ns()
             self.words[HEARTBEAT] = now
             wake = now + 1_000_000_000
+            self.tally.turn(now)
             if self.leaving:
                 self.leaving = False
                 if self.lost:

@@ -110,8 +110,8 @@ class Served:
         with self._credit:
             self._chunks = self._octets = 0
 
-    def send_chunk(self, call: Call, value: Any, limit: int, stall: float) -> None:
-        """One chunk, when the reader has room. Raises DirtyStreamStalledError when it takes nothing."""
+    def send_chunk(self, call: Call, value: Any, limit: int, stall: float) -> int:
+        """One chunk, when the reader has room; its octets. Raises DirtyStreamStalledError when it takes nothing."""
         with self._credit:
             until = time.monotonic() + stall if stall else None
             while not self.dead and (self._chunks >= WINDOW_CHUNKS or self._octets >= WINDOW_OCTETS):
@@ -128,6 +128,7 @@ class Served:
             self._octets += len(data)
         with call.shield():  # half a frame would end the channel
             self.send(data, stall)
+        return _payload.octets_of(data)
 
     def take(self, frame: Frame) -> None:
         """A frame that came while a call runs."""
@@ -204,6 +205,8 @@ class Feeding:
         self._ready = threading.Condition()
         self._taken = 0
         self._over = False
+        self.octets = 0
+        """How much the action has taken."""
 
     def put(self, frame: Frame | None) -> None:
         with self._ready:
@@ -229,6 +232,7 @@ class Feeding:
                 raise DirtyError(f"the caller's input stream failed: {_line.decode(frame.body)}")
             raise StopIteration
         value = _payload.read(frame, None)[0]
+        self.octets += _payload.octets(frame)
         self._taken += 1
         if self._taken % FEED_CREDIT == 0:
             self._channel.send(_wire.pack(_wire.CREDIT, self._call.id, deadline=FEED_CREDIT << 32), 30.0)

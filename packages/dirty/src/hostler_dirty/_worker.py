@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from types import FrameType
@@ -134,7 +135,9 @@ def _serve(boot: dict[str, Any], control: Control, page: Page) -> int:
     try:
         for current in boot["apps"]:
             apps[current] = Hosted(current, load_class(current))
+            began = time.monotonic_ns()
             apps[current].open(runtime.loop)
+            runtime.tally.tables[0].observe("init_seconds", (current,), time.monotonic_ns() - began)
         current = "dirty_worker_init"
         hook = _functions.find(boot["worker_init"])
         if hook is not None:
@@ -156,6 +159,7 @@ def _serve(boot: dict[str, Any], control: Control, page: Page) -> int:
     infos = {path: describe(hosted.cls) for path, hosted in apps.items()}
     control.send(_wire.pack(_wire.READY, 0, _line.encode({"apps": infos})))
     runtime.run()
+    runtime.tally.tell()
     _close(apps, runtime)
     return 0
 
