@@ -51,8 +51,9 @@ class DirtyApp:
     """Tokens of `dirty_resource` per worker: {"gpu": 1}."""
     env: dict[str, str] = {}  # noqa: RUF012
     """Environment of its workers, set before anything of the app is imported."""
-    codec: str = "msgpack"
-    """`msgpack`, or `pickle` (any Python value, for callers and apps that trust each other)."""
+    codec: str | None = None
+    """How its values travel: `msgpack`, `pickle` (any Python value, for callers and apps that trust each other), or
+    another codec that is installed; None: `dirty_codec`."""
     reraise: tuple[type[BaseException], ...] = ()
     """Exceptions that callers see as themselves instead of as DirtyAppError."""
     stashes: list[str] = []  # noqa: RUF012

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any
 
-from hostler_dirty import _payload, _wire
+from hostler_dirty import _wire
 from hostler_dirty._calling import (
     ATTEMPTS,
     FEED_WINDOW,
@@ -178,8 +178,7 @@ class Feeding:
                     self._more.clear()
                     await self._more.wait()
                 self._room -= 1
-                frame = _payload.compose(_wire.INPUT, identity, (item,), None, self._plan.limit)
-                await wire.send(frame, deadline)
+                await wire.send(self._plan.item(item), deadline)
         except Gone:
             return
         except Exception as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from hostler_dirty import _payload, _wire
+from hostler_dirty import _wire
 from hostler_dirty._calling import (
     ATTEMPTS,
     FEED_WINDOW,
@@ -207,7 +207,7 @@ class Feeder:
             self._over = True
             return _wire.pack(_wire.INPUT_END, self._plan.id)
         self._room -= 1
-        return _payload.compose(_wire.INPUT, self._plan.id, (item,), None, self._plan.limit)
+        return self._plan.item(item)
 
     def sift(self, frames: list[Frame]) -> list[Frame]:
         """Take the credits out of what came."""

@@ -14,14 +14,15 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hostler_dirty import _arena, _codec, _line, _payload, _wire
+from hostler_dirty import _arena, _line, _payload, _wire, codecs
 from hostler_dirty._app import running_call
 from hostler_dirty._arena import STARTED, Arena, Page, Window
 from hostler_dirty._codec import Feed
 from hostler_dirty._place import HERE
 from hostler_dirty._reraise import restore_app_error
-from hostler_dirty._wire import COLLECT, FED, KEPT, PICKLED, STREAM, Frame, FrameReader
-from hostler_dirty.errors import DirtyError, DirtyProtocolError, DirtyTimeoutError, DirtyUsageError, restore
+from hostler_dirty._wire import COLLECT, FED, KEPT, STREAM, Frame, FrameReader
+from hostler_dirty.codecs import Codec
+from hostler_dirty.errors import DirtyError, DirtyTimeoutError, DirtyUsageError, restore
 
 ATTEMPTS = 3
 """A call that no worker has begun is offered to so many workers."""
@@ -86,6 +87,8 @@ class Plan:
     """The arbiter died while the call waited."""
     feed: Any = None
     timeout: float = 0.0
+    codec: Codec | None = None
+    """The app's; None: the pool's own."""
     patience: float = PATIENCE
     """Seconds until its caller looks whether it stands behind another call; grows with every look."""
 
@@ -97,6 +100,10 @@ class Plan:
     @property
     def limit(self) -> int:
         return HERE.max_payload
+
+    def item(self, value: Any) -> bytes:
+        """The INPUT frame of an item of the input stream."""
+        return _payload.pack_one(_wire.INPUT, self.id, value, self.codec, None, self.limit)
 
     def left(self) -> float | None:
         """Seconds until the deadline; None: there is none."""
@@ -149,16 +156,15 @@ def plan(
         idempotent = action in info.get("idempotent", ())
     if options.collect:
         flags |= COLLECT
-    if info.get("codec") == "pickle":
-        flags |= PICKLED
     feed = None
     args, kwargs, feed = _find_feed(args, kwargs)
     if feed is not None:
         flags |= FED
     batched = action in info.get("batches", ())
+    codec = info.get("codec")
     return Plan(
         next_id(), app, action, args, kwargs, options, deadline, priority, flags, idempotent, batched,
-        feed=feed, timeout=timeout,
+        feed=feed, timeout=timeout, codec=None if codec is None or codec == codecs.DEFAULT else codecs.find(codec),
     )  # fmt: skip
 
 
@@ -179,6 +185,18 @@ def _find_feed(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any], 
         if type(value) not in _PLAIN and isinstance(value, (Iterator, AsyncIterator)):
             return args, {**kwargs, name: Feed()}, value
     return args, kwargs, None
+
+
+def _coded(codec: Codec, args: Any, kwargs: dict[str, Any]) -> tuple[str, Any, Any]:
+    """What a CALL says of arguments by another codec: its name, where the input stream belongs, and they."""
+    place: int | str | None = None
+    for index, value in enumerate(args):
+        if type(value) is Feed:
+            place, args = index, (*args[:index], None, *args[index + 1 :])
+    for name, value in kwargs.items():
+        if type(value) is Feed:
+            place, kwargs = name, {**kwargs, name: None}
+    return codec.name, place, (codec, (args, kwargs))
 
 
 _PLAIN = frozenset((str, bytes, int, float, bool, list, dict, tuple, type(None)))
@@ -221,7 +239,9 @@ class Channel:
         options: Any = None
         if plan.attempt > 1 or plan.options.trace:
             options = {"attempt": plan.attempt, "trace": plan.options.trace}
-        pickled = plan.flags & PICKLED
+        codec, args, kwargs, coded = plan.codec, plan.args, plan.kwargs, None
+        if codec is not None:
+            args, kwargs, coded = _coded(codec, args, kwargs)
         return _payload.compose(
             _wire.CALL,
             plan.id,
@@ -231,8 +251,8 @@ class Channel:
                 self.size,
                 plan.app,
                 plan.action,
-                None if pickled else plan.args,
-                None if pickled else plan.kwargs,
+                args,
+                kwargs,
                 options,
             ),
             self.arena,
@@ -240,7 +260,7 @@ class Channel:
             flags=plan.flags | (KEPT if keep else 0),
             priority=plan.priority,
             deadline=plan.deadline,
-            pickled=(plan.args, plan.kwargs) if pickled else None,
+            coded=coded,
         )
 
     def blocked(self, plan: Plan) -> bytes:
@@ -258,20 +278,10 @@ class Channel:
 
     def value(self, frame: Frame, plan: Plan) -> Any:
         """What a RESULT or CHUNK brings."""
-        if frame.flags & PICKLED:
-            if not plan.flags & PICKLED:
-                raise DirtyProtocolError("A pickle came for a call that was none")
-            return _payload.read_pickled(frame, self.window)[1]
-        body, buffers = _payload.extract(frame, self.window)
-        value = _codec.decode(body, buffers)
+        value = _payload.read_one(frame, self.window, plan.codec)
         if frame.table:
-            del body, buffers
             self.window.release()
-        try:
-            (only,) = value
-        except (TypeError, ValueError):
-            raise DirtyProtocolError("An answer of another shape") from None
-        return only
+        return value
 
     def taken(self, frame: Frame, plan: Plan) -> bytes:
         """A chunk was read: the CREDIT frame that is due, or b""."""

@@ -1,4 +1,4 @@
-"""Values to octets and back: msgpack with large pieces beside it, and pickle for apps that ask for it.
+"""Values to octets and back: msgpack with large pieces beside it, and pickle. What chooses between codecs is `codecs`.
 
 `encode` gives a body and the buffers that lie beside it, so that an array or a large byte string is copied
 once, into the shared memory, and never through the body. What the default codec carries is msgspec's data
@@ -79,7 +79,7 @@ def _lift(value: Any, buffers: list[Any], depth: int) -> Any:
         if cls is not memoryview and len(value) < LARGE:
             return value
         code = MEMORYVIEW if cls is memoryview else BYTES  # a bytearray is bytes, as in the body
-        buffers.append(_flat(value))
+        buffers.append(flat(value))
         return Ext(code, _pack(len(buffers) - 1))
     if not depth:
         return value
@@ -101,7 +101,8 @@ def _lift(value: Any, buffers: list[Any], depth: int) -> Any:
 _DEEP = frozenset((bytes, bytearray, memoryview, tuple, list, dict))
 
 
-def _flat(value: Any) -> Any:
+def flat(value: Any) -> Any:
+    """The same octets, as something whose length is their number."""
     if type(value) is memoryview and (value.format != "B" or value.ndim != 1 or not value.c_contiguous):
         return value.cast("B") if value.c_contiguous else memoryview(value.tobytes())
     return value

@@ -12,7 +12,7 @@ from hostler_dirty import _app, _codec, _hosting, _line, _payload, _wire
 from hostler_dirty._app import Call, DirtyCancelled, DirtyDeadlineExceeded, Marks
 from hostler_dirty._hosting import Hosted
 from hostler_dirty._served import Feeding, Served
-from hostler_dirty._wire import COLLECT, FED, KEPT, PICKLED, RETAINED, STREAM, Frame
+from hostler_dirty._wire import CODED, COLLECT, FED, KEPT, RETAINED, STREAM, Frame
 from hostler_dirty.errors import (
     DirtyAppNotFoundError,
     DirtyCancelledError,
@@ -25,6 +25,7 @@ from hostler_dirty.errors import (
 )
 
 if TYPE_CHECKING:
+    from hostler_dirty.codecs import Codec
     from hostler_dirty._runtime import Runtime
 
 logger = logging.getLogger("hostler.dirty")
@@ -43,6 +44,8 @@ class Job:
     args: Any
     kwargs: Any
     shared: bool
+    codec: Codec | None = None
+    """The call's and its answer's; None: the pool's own."""
     marks: Marks = field(default_factory=Marks)
     function: Any = None
     path: str = ""
@@ -82,8 +85,6 @@ class Executor:
         try:
             if hosted is None:
                 raise DirtyAppNotFoundError(job.call.app)
-            if job.flags & PICKLED and hosted.codec != "pickle":
-                raise DirtySerializationError(f"{hosted.path} takes no pickles: set its codec to 'pickle'")
             job.function, job.marks = hosted.action(job.call.action)
             job.path = hosted.path
         except DirtyError as error:
@@ -105,28 +106,48 @@ class Executor:
                     feed.put(early)
         channel.early = []
         body, buffers = _payload.extract(frame, channel.window)
-        pickled = None
-        if frame.flags & PICKLED:
-            if not buffers:
-                raise DirtyProtocolError("A pickle is announced and missing")
-            value = _codec.decode(body)
-        else:
-            value = _codec.decode(body, buffers, copy=False, feed=feed)
+        coded = frame.flags & CODED
+        value = _codec.decode(body) if coded else _codec.decode(body, buffers, copy=False, feed=feed)
         try:
             lease, group, size, app, action, args, kwargs, options = value
         except (TypeError, ValueError):
             raise DirtyProtocolError("A CALL of another shape") from None
-        if frame.flags & PICKLED:
-            hosted = self._runtime.apps.get(app)
-            if hosted is not None and hosted.codec == "pickle":
-                pickled = _codec.decode_pickle(buffers[0], buffers[1:], copy=False)
-                args, kwargs = pickled
+        codec = None
+        if coded:
+            codec, args, kwargs = self._decoded(channel, app, args, kwargs, buffers)
         call.app, call.action = app, action
         if options:
             call.attempt = options.get("attempt", 1)
             call.trace = options.get("trace") or {}
         shared = any(offset != _wire.INLINE for offset, _ in frame.table)
-        return Job(channel, call, frame.flags, lease, group, size, args, kwargs, shared)
+        return Job(channel, call, frame.flags, lease, group, size, args, kwargs, shared, codec)
+
+    def _decoded(
+        self, channel: Served, app: str, name: Any, place: Any, buffers: list[Any]
+    ) -> tuple[Codec, Any, Any]:
+        """The codec that a call was made by, and its arguments, with the input stream in its place."""
+        hosted = self._runtime.apps.get(app)
+        if hosted is None:
+            raise DirtyAppNotFoundError(app)
+        codec = hosted.codec
+        if codec is None or codec.name != name:
+            raise DirtySerializationError(f"{app} does not speak the codec {name!r}: set its attribute codec")
+        if channel.outside and not codec.data_only:
+            raise DirtySerializationError(f"The codec {name!r} is not spoken with callers from outside the server")
+        if not buffers:
+            raise DirtyProtocolError("Arguments by another codec are announced and missing")
+        try:
+            args, kwargs = codec.load(buffers[0], buffers[1:], copy=False)
+        except (TypeError, ValueError):
+            raise DirtyProtocolError("Arguments of another shape") from None
+        feed = channel.feed
+        if feed is not None:
+            feed.codec = codec
+        if isinstance(place, int):
+            args = [*args[:place], feed, *args[place + 1 :]]
+        elif place is not None:
+            kwargs = {**kwargs, place: feed}
+        return codec, args, kwargs
 
     def _claim(self, job: Job) -> bool:
         """The lease is good, and the channel is this call's from now on."""
@@ -214,7 +235,7 @@ class Executor:
         call, channel, runtime = job.call, job.channel, self._runtime
         channel.begin_stream()
         if not _hosting.is_stream(result):
-            job.went += channel.send_chunk(call, result, runtime.limit, runtime.stall)
+            job.went += channel.send_chunk(call, result, runtime.limit, runtime.stall, job.codec)
             return
         stream = _hosting.as_iterator(result, runtime.loop, call)
         began = time.monotonic_ns()
@@ -224,7 +245,7 @@ class Executor:
                     first = time.monotonic_ns() - began
                     table = runtime.tally.tables[job.index]
                     table.observe("time_to_first_chunk_seconds", (call.app, call.action), first)
-                job.went += channel.send_chunk(call, chunk, runtime.limit, runtime.stall)
+                job.went += channel.send_chunk(call, chunk, runtime.limit, runtime.stall, job.codec)
         finally:
             # What the app does in its `finally` blocks is not to be cut short by the interrupt that led here.
             call.shields += 1
@@ -249,13 +270,9 @@ class Executor:
         try:
             if kind == _wire.END:
                 data = _wire.pack(_wire.END, job.call.id, flags=flags)
-            elif job.flags & PICKLED:
-                data = _payload.compose(
-                    kind, job.call.id, (), channel.arena, runtime.limit, flags=flags | PICKLED, pickled=result
-                )
             else:
-                data = _payload.compose(
-                    kind, job.call.id, (result,), channel.arena, runtime.limit, flags=flags
+                data = _payload.pack_one(
+                    kind, job.call.id, result, job.codec, channel.arena, runtime.limit, flags=flags
                 )
         except DirtyError as error:
             job.outcome = "error"

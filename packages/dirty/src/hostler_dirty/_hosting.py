@@ -12,8 +12,8 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
-from hostler_dirty import _app
-from hostler_dirty._app import Call, DirtyApp, DirtyCancelled, Marks
+from hostler_dirty import _app, codecs
+from hostler_dirty._app import Call, DirtyCancelled, Marks
 from hostler_dirty.errors import DirtyAppError, DirtyAppNotFoundError, DirtyConfigError
 
 
@@ -89,11 +89,13 @@ class Loop:
 class Hosted:
     """One app in this process."""
 
-    def __init__(self, path: str, cls: type) -> None:
+    def __init__(self, path: str, cls: type, default_codec: str = codecs.DEFAULT) -> None:
+        """`default_codec`: for a class that names none. Raises DirtyConfigError."""
         self.path = path
         self.cls = cls
         self.instance: Any = None
-        self.codec: str = getattr(cls, "codec", DirtyApp.codec)
+        self._spoken = codec_of(cls) or default_codec
+        self.codec = codecs.find_other(self._spoken)
         self.reraise: tuple[type[BaseException], ...] = tuple(getattr(cls, "reraise", ()))
         self._custom = _app.is_custom_dispatch(cls)
         self._actions: dict[str, tuple[Callable[..., Any], Marks]] = {}
@@ -108,6 +110,10 @@ class Hosted:
                 result = method()
                 if inspect.iscoroutine(result):
                     loop.run(result)
+
+    def spoken(self) -> dict[str, Any]:
+        """What is to be known of its codec."""
+        return codecs.described(self._spoken)
 
     def healthy(self, loop: Loop) -> bool:
         """What `health` says; no such method is health."""
@@ -144,6 +150,12 @@ class Hosted:
             raise DirtyAppNotFoundError(self.path, name, f"{self.path} has no action {name!r}")
         instance = self.instance
         return lambda *args, **kwargs: instance(name, *args, **kwargs)
+
+
+def codec_of(cls: type) -> str | None:
+    """The name that the class gives; None: it gives none."""
+    name = getattr(cls, "codec", None)
+    return name if isinstance(name, str) else None  # an action may have the name of an attribute
 
 
 def is_stream(value: Any) -> bool:

@@ -20,6 +20,7 @@ from hostler_dirty._calling import Options, Plan, plan
 from hostler_dirty._hosting import Hosted, Loop
 from hostler_dirty._place import HERE
 from hostler_dirty._stash_store import Store
+from hostler_dirty.codecs import Codec
 from hostler_dirty.errors import (
     DirtyAppNotFoundError,
     DirtyError,
@@ -79,7 +80,7 @@ class InlinePool:
             raise DirtyUsageError(
                 f"{app}.{action} answers with a stream: use stream(), or options(collect=True)"
             )
-        value = self._through(result, pickled=self._pickled(app))
+        value = self._through(result, the_plan.codec)
         if the_plan.deadline and time.monotonic_ns() > the_plan.deadline:
             raise the_plan.expired("run")
         return value
@@ -118,9 +119,9 @@ class InlinePool:
             if wanted in ("", app):
                 del self._faults[index]
                 raise error
-        the_plan = plan(app, action, args, kwargs, options, _app.describe(hosted.cls), 0)
+        the_plan = plan(app, action, args, kwargs, options, {**_app.describe(hosted.cls), **hosted.spoken()}, 0)
         function, marks = hosted.action(action)
-        sent = self._through((the_plan.args, the_plan.kwargs), feed=the_plan.feed, pickled=self._pickled(app))
+        sent = self._through((the_plan.args, the_plan.kwargs), the_plan.codec, feed=the_plan.feed)
         call = _app.Call(
             the_plan.id, app, action, the_plan.deadline, priority=the_plan.priority, trace=options.trace or {}
         )
@@ -154,17 +155,14 @@ class InlinePool:
         finally:
             _app.set_running(before)
 
-    def _pickled(self, app: str) -> bool:
-        return self.apps[app].codec == "pickle"
-
-    def _through(self, value: Any, feed: Any = None, *, pickled: bool = False) -> Any:
+    def _through(self, value: Any, codec: Codec | None, feed: Any = None) -> Any:
         """The value as the other side would get it."""
-        if pickled:
-            body, buffers = _codec.encode_pickle(value)
+        if codec is not None:
+            body, buffers = codec.dump(value)
             size = len(body) + sum(map(len, buffers))
             if size > self._max_payload:
                 raise DirtyPayloadTooLargeError("The payload is too large", size, self._max_payload)
-            return _codec.decode_pickle(body, buffers, copy=True)
+            return codec.load(body, buffers)
         body, buffers = _codec.encode_lifted((value,))
         size = len(body) + sum(map(len, buffers))
         if size > self._max_payload:
@@ -176,7 +174,7 @@ class InlinePool:
     ) -> Iterator[Any]:
         the_plan, result = self._call(app, action, args, kwargs, options)
         if not _hosting.is_stream(result):
-            return iter([self._through(result, pickled=self._pickled(app))])
+            return iter([self._through(result, the_plan.codec)])
         chunks: Iterator[Any] = self._chunks(the_plan, result)
         return chunks
 
@@ -187,7 +185,7 @@ class InlinePool:
                 for chunk in stream:
                     if the_plan.deadline and time.monotonic_ns() > the_plan.deadline:
                         raise the_plan.expired("stream")
-                    yield self._through(chunk)
+                    yield self._through(chunk, the_plan.codec)
             except (DirtyError, GeneratorExit):
                 raise
             except Exception as error:

@@ -6,13 +6,16 @@ Used alike by callers and workers. It knows the codec, the frames and the arena,
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hostler_dirty import _codec, _wire
 from hostler_dirty._arena import Arena, Window
 from hostler_dirty._codec import LARGE
-from hostler_dirty._wire import INLINE, SHARED, Frame
+from hostler_dirty._wire import CODED, INLINE, SHARED, Frame
 from hostler_dirty.errors import DirtyPayloadTooLargeError, DirtyProtocolError
+
+if TYPE_CHECKING:
+    from hostler_dirty.codecs import Codec
 
 logger = logging.getLogger(__name__)
 
@@ -27,17 +30,18 @@ def compose(
     flags: int = 0,
     priority: int = 0,
     deadline: int = 0,
-    pickled: Any = None,
+    coded: tuple[Codec, Any] | None = None,
 ) -> bytes:
     """A frame of the value, a tuple; what is large lies in the arena afterwards.
 
-    `pickled`, when given, is a value that follows as a pickle in the buffers. Raises DirtySerializationError
+    `coded`, when given, is a value that follows by this codec in the buffers. Raises DirtySerializationError
     and DirtyPayloadTooLargeError.
     """
     body, buffers = _codec.encode_lifted(value)
-    if flags & _wire.PICKLED:
-        pickle, beside = _codec.encode_pickle(pickled)
-        buffers = [pickle, *beside]
+    if coded is not None:
+        packed, beside = coded[0].dump(coded[1])
+        buffers = [packed, *beside]
+        flags |= CODED
     if not buffers and len(body) < LARGE:
         return _wire.pack(kind, call, body, flags, priority, deadline)
     size = len(body) + sum(map(len, buffers))
@@ -115,16 +119,35 @@ _COUNT = 6
 
 
 def read(frame: Frame, window: Window | None, *, copy: bool = True, feed: Any = None) -> Any:
-    """The value of a frame; a pickle, which only some apps allow, is refused here."""
+    """The value of a frame that no other codec made."""
+    if frame.flags & CODED:
+        raise DirtyProtocolError("A message by another codec where the pool's own is spoken")
     body, buffers = extract(frame, window)
     return _codec.decode(body, buffers, copy=copy, feed=feed)
 
 
-def read_pickled(frame: Frame, window: Window | None, *, copy: bool = True) -> tuple[Any, Any]:
-    """The value and, when there is one, the pickled value (otherwise None)."""
+def pack_one(
+    kind: int, call: int, value: Any, codec: Codec | None, arena: Arena | None, limit: int, *, flags: int = 0
+) -> bytes:
+    """A frame of one value: a result, a chunk, an item. `codec` is the app's; None: the pool's own."""
+    if codec is None:
+        return compose(kind, call, (value,), arena, limit, flags=flags)
+    return compose(kind, call, (codec.name,), arena, limit, flags=flags, coded=(codec, value))
+
+
+def read_one(frame: Frame, window: Window | None, codec: Codec | None) -> Any:
+    """The value that `pack_one` packed, with nothing of it in the window. Raises DirtyProtocolError."""
     body, buffers = extract(frame, window)
-    if not frame.flags & _wire.PICKLED:
-        return _codec.decode(body, buffers, copy=copy), None
-    if not buffers:
-        raise DirtyProtocolError("A pickle is announced and missing")
-    return _codec.decode(body), _codec.decode_pickle(buffers[0], buffers[1:], copy=copy)
+    coded = frame.flags & CODED
+    value = _codec.decode(body, () if coded else buffers)
+    if frame.table:
+        del body
+    try:
+        (only,) = value
+    except (TypeError, ValueError):
+        raise DirtyProtocolError("An answer of another shape") from None
+    if coded:
+        if codec is None or codec.name != only or not buffers:
+            raise DirtyProtocolError(f"A message by the codec {only!r}, which is not this call's")
+        only = codec.load(buffers[0], buffers[1:])
+    return only

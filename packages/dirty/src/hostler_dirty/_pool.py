@@ -139,6 +139,7 @@ class Pool:
             "threads": settings.threads,
             "timeout": settings.timeout,
             "max_payload": settings.max_payload,
+            "codec": settings.codec,
             "stall": settings.stream_stall_timeout,
             "health_interval": settings.health_interval,
             "slow_call": settings.slow_call,

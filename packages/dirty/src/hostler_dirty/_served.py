@@ -10,13 +10,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hostler_dirty import _line, _payload, _wire
 from hostler_dirty._app import Call, DirtyCancelled
 from hostler_dirty._arena import STARTED, Arena, Page, Window
 from hostler_dirty._wire import Frame, FrameReader
 from hostler_dirty.errors import DirtyError, DirtyProtocolError, DirtyStreamStalledError
+
+if TYPE_CHECKING:
+    from hostler_dirty.codecs import Codec
 
 logger = logging.getLogger("hostler.dirty")
 
@@ -30,6 +33,8 @@ class Served:
 
     def __init__(self, number: int, sock: socket.socket, limit: int) -> None:
         self.id = number
+        self.outside = False
+        """Its caller comes from outside: no codec is spoken with it whose decoding may run code."""
         self.sock = sock
         self.fd = sock.fileno()
         sock.setblocking(False)
@@ -110,7 +115,9 @@ class Served:
         with self._credit:
             self._chunks = self._octets = 0
 
-    def send_chunk(self, call: Call, value: Any, limit: int, stall: float) -> int:
+    def send_chunk(
+        self, call: Call, value: Any, limit: int, stall: float, codec: Codec | None = None
+    ) -> int:
         """One chunk, when the reader has room; its octets. Raises DirtyStreamStalledError when it takes nothing."""
         with self._credit:
             until = time.monotonic() + stall if stall else None
@@ -122,7 +129,7 @@ class Served:
             arena = self.arena if not self._chunks else None
         if self.dead:
             raise DirtyCancelled
-        data = _payload.compose(_wire.CHUNK, call.id, (value,), arena, limit)
+        data = _payload.pack_one(_wire.CHUNK, call.id, value, codec, arena, limit)
         with self._credit:
             self._chunks += 1
             self._octets += len(data)
@@ -201,6 +208,7 @@ class Feeding:
 
     def __init__(self, channel: Served, call: Call) -> None:
         self._channel, self._call = channel, call
+        self.codec: Codec | None = None
         self._items: deque[Frame | None] = deque()
         self._ready = threading.Condition()
         self._taken = 0
@@ -231,7 +239,7 @@ class Feeding:
             if frame.body:
                 raise DirtyError(f"the caller's input stream failed: {_line.decode(frame.body)}")
             raise StopIteration
-        value = _payload.read(frame, None)[0]
+        value = _payload.read_one(frame, None, self.codec)
         self.octets += _payload.octets(frame)
         self._taken += 1
         if self._taken % FEED_CREDIT == 0:

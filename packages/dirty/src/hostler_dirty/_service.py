@@ -19,8 +19,9 @@ from typing import Any
 from hostler.errors import BootError, ConfigError, HostlerError
 from hostler.plugin import Bound, ServiceContext, ServiceSetup
 
-from hostler_dirty import _functions, _manage, _placement, _probe
+from hostler_dirty import _front, _functions, _manage, _placement, _probe, codecs
 from hostler_dirty._desk import Desk
+from hostler_dirty._front import Front
 from hostler_dirty._member import Member
 from hostler_dirty._placement import Need, Placement
 from hostler_dirty._pool import Pool
@@ -42,6 +43,9 @@ def validate(settings: DirtySettings) -> None:
         _placement.parse_all(settings.apps, settings.workers)
         _functions.name(settings.worker_init)
         _probe.resources(settings.resource)
+        codecs.check_default(settings.codec)
+        _front.parse(settings.bind)
+        _front.users(settings.bind_users)
     except DirtyConfigError as error:
         raise ConfigError(error.message) from None
 
@@ -118,6 +122,7 @@ class Arbiter:
         self.pool.slot_env = self.slot_env
         self._announce()
         self.desk.open(ctx.bound.descriptors)
+        self._open_front()
         self.pool.open(self.placement)
         if settings.boot == "background":
             ctx.ready("the apps are being loaded")
@@ -129,11 +134,23 @@ class Arbiter:
         ticking.cancel()
         self.desk.close()
 
+    def _open_front(self) -> None:
+        """Let callers in from outside, if they may."""
+        path = _front.parse(self.cfg.bind)
+        if not path:
+            return
+        front = Front(path, _front.users(self.cfg.bind_users), self.log)
+        try:
+            front.open()
+        except DirtyConfigError as error:
+            raise BootError(error.message) from None
+        self.desk.doors.open_front(front)
+
     async def _place(self) -> None:
         """Ask a throw-away process what the classes say, and spread the apps."""
         specs = _placement.parse_all(self.cfg.apps, self.cfg.workers)
         found = await _probe.probe([spec.path for spec in specs])
-        self.infos = {path: told["info"] for path, told in found.items() if "info" in told}
+        self.infos = {path: self._spoken(path, told["info"]) for path, told in found.items() if "info" in told}
         for path, told in found.items():
             if "error" in told and self.cfg.boot == "wait":
                 self.log.error("%s cannot be imported:\n%s", path, told["trace"])
@@ -153,6 +170,13 @@ class Arbiter:
             self.slot_env = _probe.deal(self.needs, self.placement, _probe.resources(self.cfg.resource))
         except DirtyConfigError as error:
             raise BootError(error.message) from None
+
+    def _spoken(self, path: str, info: dict[str, Any]) -> dict[str, Any]:
+        """What the class says, with the codec that its values travel by."""
+        try:
+            return {**info, **codecs.described(info.get("codec") or self.cfg.codec)}
+        except DirtyConfigError as error:
+            raise BootError(f"{path}: {error.message}") from None
 
     def _announce(self) -> None:
         """The scheduler's rules and the stash's tables, from what the classes say."""
@@ -214,6 +238,7 @@ class Arbiter:
             self._ctx.beat()
             watch.inspect()
             self.desk.give_up(self.pool)
+            self.desk.doors.keep_front()
             await asyncio.sleep(TICK)
 
     # -- orders -----------------------------------------------------------------------------------------
@@ -259,6 +284,7 @@ class Arbiter:
     async def _stop(self, *, quick: bool = False) -> None:
         """Reject who waits, let the running calls finish, end the workers."""
         assert self.pool is not None
+        self.desk.doors.close_front()
         self.desk.stop()
         self.pool.stop(quick=quick or self._ctx.stopping == "quick")
         until = time.monotonic() + self.cfg.graceful_timeout + 5.0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hostler.settings import choice, hook, integer, seconds, setting, size, texts
+from hostler.settings import choice, hook, integer, seconds, setting, size, text, texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,14 @@ class DirtySettings:
     max_payload: int = setting(
         256 << 20, kind=size(1 << 16, 1 << 30), help="The largest argument list or result, in octets."
     )
+    executor: str = setting(
+        "local",
+        kind=text,
+        help="What runs the apps: local (the pool), inline (in each HTTP worker itself), or an installed one.",
+    )
+    codec: str = setting(
+        "msgpack", kind=text, help="The codec of the apps that name none; only one that never runs code."
+    )
     boot: str = setting(
         "wait",
         kind=choice("wait", "background"),
@@ -43,6 +51,15 @@ class DirtySettings:
     )
     max_rss: int = setting(
         0, kind=size(), help="Replace a dirty worker whose resident memory exceeds this; 0: never."
+    )
+    bind: str = setting(
+        "", kind=text, help="A socket file for callers that the server did not start: unix:PATH."
+    )
+    bind_users: tuple[str, ...] = setting(
+        (), kind=texts, help="Users, by name or number, who may call at dirty_bind besides the server's own and root."
+    )
+    bind_calls: int = setting(
+        32, kind=integer(1), help="How many calls of one connection to dirty_bind may wait or run at a time."
     )
     resource: tuple[str, ...] = setting(
         (), kind=texts, help="Tokens that apps may ask for: gpu=0,1,2,3, or gpu=0*4 for four shares of one."

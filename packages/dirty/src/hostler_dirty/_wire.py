@@ -48,8 +48,8 @@ KEPT = 0x08
 """CALL: the lease may be kept after the call. RESULT, ERROR, END: it was."""
 RETAINED = 0x10
 """RESULT, ERROR, END: the app still holds arguments that lie in the shared memory; use another one."""
-PICKLED = 0x20
-"""The body is a pickle; only for apps that say so."""
+CODED = 0x20
+"""The values were made by another codec than the pool's own: the body names it, and they are the table's buffers."""
 SHARED = 0x40
 """The body lies in the shared memory, and the table's first entry says where."""
 REPEATED = 0x80

@@ -134,7 +134,7 @@ def _serve(boot: dict[str, Any], control: Control, page: Page) -> int:
     current = ""
     try:
         for current in boot["apps"]:
-            apps[current] = Hosted(current, load_class(current))
+            apps[current] = Hosted(current, load_class(current), boot["codec"])
             began = time.monotonic_ns()
             apps[current].open(runtime.loop)
             runtime.tally.tables[0].observe("init_seconds", (current,), time.monotonic_ns() - began)
@@ -156,7 +156,7 @@ def _serve(boot: dict[str, Any], control: Control, page: Page) -> int:
         )
         _close(apps, runtime)
         return 3
-    infos = {path: describe(hosted.cls) for path, hosted in apps.items()}
+    infos = {path: {**describe(hosted.cls), **hosted.spoken()} for path, hosted in apps.items()}
     control.send(_wire.pack(_wire.READY, 0, _line.encode({"apps": infos})))
     runtime.run()
     runtime.tally.tell()
