@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         DirtyClient,
         close_dirty_client,
         close_dirty_client_async,
+        connect,
         dirty,
         get_dirty_client,
         get_dirty_client_async,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 _FROM = {
     "app": ("Call", "DirtyApp", "DirtyCancelled", "DirtyDeadlineExceeded", "action", "current_call"),
     "client": (
-        "DirtyClient", "close_dirty_client", "close_dirty_client_async", "dirty", "get_dirty_client",
+        "DirtyClient", "close_dirty_client", "close_dirty_client_async", "connect", "dirty", "get_dirty_client",
         "get_dirty_client_async",
     ),
     "errors": (
@@ -97,6 +98,7 @@ __all__ = [
     "action",
     "close_dirty_client",
     "close_dirty_client_async",
+    "connect",
     "current_call",
     "dirty",
     "errors",

@@ -137,6 +137,25 @@ class Window:
             self.fd = -1
 
 
+class Absent:
+    """Page, arena and window of a channel that has no shared memory."""
+
+    def __init__(self) -> None:
+        self.words = [0]
+
+    def view(self, offset: int, length: int) -> memoryview:
+        raise DirtyProtocolError("A buffer in shared memory on a channel that has none")
+
+    def release(self) -> bool:
+        return True
+
+    def trim(self) -> None:
+        """Nothing to give back."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
 class Page:
     """The first page of a caller's arena: words that both sides read without a system call."""
 

@@ -7,22 +7,31 @@ here. No waiting is done in this module.
 from __future__ import annotations
 
 import itertools
-import os
+import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from hostler_dirty import _arena, _line, _payload, _wire, codecs
 from hostler_dirty._app import running_call
-from hostler_dirty._arena import STARTED, Arena, Page, Window
+from hostler_dirty._arena import STARTED, Absent, Arena, Page, Window
 from hostler_dirty._codec import Feed
 from hostler_dirty._place import HERE
 from hostler_dirty._reraise import restore_app_error
+from hostler_dirty._ring import ring
 from hostler_dirty._wire import COLLECT, FED, KEPT, STREAM, Frame, FrameReader
 from hostler_dirty.codecs import Codec
-from hostler_dirty.errors import DirtyError, DirtyTimeoutError, DirtyUsageError, restore
+from hostler_dirty.errors import (
+    DirtyConnectionError,
+    DirtyError,
+    DirtyTimeoutError,
+    DirtyUsageError,
+    restore,
+)
+
+logger = logging.getLogger("hostler.dirty")
 
 ATTEMPTS = 3
 """A call that no worker has begun is offered to so many workers."""
@@ -62,6 +71,8 @@ class Options:
     allow_blocking: bool = False
     """`execute` may block a running event loop."""
     trace: dict[str, str] | None = None
+    left: Callable[[], bool] | None = None
+    """Asked now and then while a blocking call waits: whether nobody wants its result any more."""
 
 
 DEFAULT = Options()
@@ -208,10 +219,12 @@ class Channel:
     __slots__ = (
         "app",
         "arena",
+        "bare",
         "chunks",
         "group",
         "id",
         "lease",
+        "memory",
         "octets",
         "page",
         "reader",
@@ -221,18 +234,33 @@ class Channel:
         "worker",
     )
 
-    def __init__(self, number: int, worker: int, sock: socket.socket) -> None:
-        """Make the shared memory and send it to the worker; the socket is still blocking. Raises OSError."""
+    def __init__(self, number: int, worker: int, sock: socket.socket, *, bare: bool = False) -> None:
+        """Make the shared memory and send it to the worker; the socket is still blocking. Raises OSError.
+
+        `bare`: without shared memory, because the worker trusts us too little or there is none to be had.
+        """
         self.id, self.worker, self.sock = number, worker, sock
         self.lease = self.group = self.size = 0
         self.app = ""
         self.chunks = self.octets = 0
         self.reader = FrameReader(HERE.max_payload + (1 << 20))
-        out, back = _arena.create(), _arena.create()
-        self.page = Page(out, create=True)
-        self.arena = Arena(out, base=_arena.PAGE)
-        self.window = Window(back)
-        _line.send_with(sock, _wire.pack(_wire.ATTACH, 0), (out, back))
+        self.bare = bare
+        self.memory: Arena | None = None
+        self.page: Any = Absent()
+        self.arena: Any = Absent()
+        self.window: Any = Absent()
+        if bare:
+            sock.sendall(_wire.pack(_wire.ATTACH, 0, flags=_wire.BARE))
+            return
+        try:
+            self.arena = self.memory = Arena(_arena.create(), base=_arena.PAGE)
+            self.page = Page(self.memory.fd, create=True)
+            self.window = Window(_arena.create())
+            _line.send_with(sock, _wire.pack(_wire.ATTACH, 0), (self.memory.fd, self.window.fd))
+        except OSError:
+            for part in (self.window, self.arena, self.page):
+                part.close()
+            raise
 
     def call(self, plan: Plan, *, keep: bool) -> bytes:
         """The CALL frame; large arguments lie in the shared memory afterwards."""
@@ -255,7 +283,7 @@ class Channel:
                 kwargs,
                 options,
             ),
-            self.arena,
+            self.memory,
             plan.limit,
             flags=plan.flags | (KEPT if keep else 0),
             priority=plan.priority,
@@ -269,8 +297,13 @@ class Channel:
         return _wire.pack(_wire.BLOCKED, plan.id, deadline=self.lease)
 
     def stale(self, frame: Frame) -> bool:
-        """The frame speaks of a lease that has been replaced meanwhile."""
-        return frame.kind == _wire.STALE and frame.deadline != self.lease
+        """Not part of an answer: it speaks of a lease that has been replaced meanwhile, or tells of the start."""
+        if frame.kind < _wire.STALE:
+            return False
+        if frame.kind == _wire.BEGAN:
+            self.page.words[STARTED] = frame.call
+            return True
+        return frame.deadline != self.lease
 
     def began(self, call: int) -> bool:
         """Whether the worker has begun this call, so that it may have had effects."""
@@ -301,6 +334,25 @@ class Channel:
         self.window.close()
         self.arena.close()
         self.page.close()
+
+
+def introduced(number: int, worker: int, sock: socket.socket) -> Channel:
+    """A channel that the arbiter has made. Raises OSError when the worker is gone already."""
+    if HERE.address:
+        return Channel(number, worker, sock, bare=True)
+    try:
+        return Channel(number, worker, sock)
+    except OSError as error:
+        channel = Channel(number, worker, sock, bare=True)
+        logger.warning("no shared memory for a channel (%s): payloads go through its socket", error)
+        return channel
+
+
+def without_descriptors() -> DirtyConnectionError:
+    """The error when a channel came and no descriptor was left for it."""
+    return DirtyConnectionError(
+        "No file descriptor is left in this process for a channel to a dirty worker (raise RLIMIT_NOFILE)"
+    )
 
 
 def error_of(frame: Frame) -> BaseException:
@@ -343,20 +395,7 @@ def unanswered(timeout: float) -> DirtyTimeoutError:
     return DirtyTimeoutError(f"The dirty arbiter did not answer within {timeout:g} s", timeout, "queue")
 
 
-def ring() -> socket.socket:
-    """A new session: one end for us, the other through the doorbell. Raises DirtyConnectionError, OSError."""
-    doorbell = HERE.require()
-    ours, theirs = _line.pair()
-    with theirs, socket.socket(fileno=os.dup(doorbell)) as bell:
-        try:
-            _line.send_with(bell, b"ring", (theirs.fileno(),))
-        except OSError:
-            ours.close()
-            raise
-    return ours
-
-
 __all__ = [
     "ATTEMPTS", "DEFAULT", "FEED_WINDOW", "MARGIN_NS", "STREAM", "Channel", "Options", "Plan", "error_of",
-    "forget_asyncio", "lost", "next_id", "plan", "ring", "unanswered",
+    "forget_asyncio", "introduced", "lost", "next_id", "plan", "ring", "unanswered", "without_descriptors",
 ]  # fmt: skip

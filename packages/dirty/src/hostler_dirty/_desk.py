@@ -69,7 +69,9 @@ class Desk:
         self._stacks: dict[int, Callable[[str], None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._doors = Doors(self._loop, log, lambda sock, manages: self._admit(sock, manages=manages))
+        self.doors = Doors(
+            self._loop, log, lambda sock, manages, guest: self._admit(sock, manages=manages, guest=guest)
+        )
         self.booting = settings.boot == "wait"
         """Until the first workers are ready callers wait: they are those of a former arbiter."""
         self.counts = {"granted": 0, "rejected": 0}
@@ -78,23 +80,24 @@ class Desk:
 
     def open(self, descriptors: Mapping[str, int]) -> None:
         """Answer the doorbell and the control socket."""
-        self._doors.open(descriptors)
+        self.doors.open(descriptors)
 
     def close(self) -> None:
         """Close every session; the doors themselves are the main arbiter's."""
-        self._doors.close()
+        self.doors.close()
         for session in list(self.sessions.values()):
             if session.peer is not None:
                 session.peer.close()
 
-    def _admit(self, sock: socket.socket, *, manages: bool) -> None:
-        session = Session(next(self._ids), manages)
+    def _admit(self, sock: socket.socket, *, manages: bool, guest: bool) -> None:
+        session = Session(next(self._ids), manages, guest)
         self.sessions[session.id] = session
         session.peer = Peer(
             self._loop, sock, "a caller of the dirty pool",
             lambda frame: self._session_frame(session, frame), lambda: self._left(session),
         )  # fmt: skip
-        session.send(_wire.pack(_wire.WELCOME, session.id, _line.encode({"apps": self.infos})))
+        greeting = session.greeting(self._settings, self.infos)
+        session.send(_wire.pack(_wire.WELCOME, session.id, _line.encode(greeting)))
 
     def _left(self, session: Session) -> None:
         """The caller closed its session: it waits no more, and its leases come back."""
@@ -138,11 +141,16 @@ class Desk:
         if app not in self.scheduler.rules:
             self._reject_with(session, frame.call, DirtyAppNotFoundError(app))
             return
+        if session.guest:
+            refused = session.refusal(app, self.infos.get(app, {}), self._settings.bind_calls)
+            if refused is not None:
+                self._reject_with(session, frame.call, refused)
+                return
         session.waiting.add(frame.call)
         ticket = Ticket(
             (session.id, frame.call), app, action, session.id, min(frame.priority, 7),
             frame.deadline / 1e9, affinity, self.booting or bool(frame.flags & _wire.REPEATED), patience, longest,
-            bool(frame.flags & _wire.FED),
+            session.guest or bool(frame.flags & _wire.FED),
         )  # fmt: skip
         self._carry_out(self.scheduler.ask(ticket, time.monotonic()))
 
@@ -303,7 +311,8 @@ class Desk:
                 return
             channel = Channel(next(self._ids), member.id, session)
             self._channels[channel.id] = session.channels[channel.id] = channel
-            member.peer.send(_wire.pack(_wire.INTRO, channel.id), (theirs.detach(),))
+            trust = _wire.OUTSIDE if session.guest else 0
+            member.peer.send(_wire.pack(_wire.INTRO, channel.id, flags=trust), (theirs.detach(),))
             fds = (ours.detach(),)
         channel.lease = lease.id
         self._by_lease[lease.id] = channel

@@ -1,28 +1,29 @@
-"""How callers come in: the doorbell, and the control socket for the server's own user. Nothing else is open."""
+"""How callers come in: the doorbell, the control socket for the server's own user, and the door for outsiders."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import socket
-import struct
 from collections.abc import Callable, Mapping
 from os import getuid
 
-from hostler_dirty import _line
+from hostler_dirty import _front, _line
+from hostler_dirty._front import Front
 
 
 class Doors:
-    """Both doors of the arbiter. `admit` gets each caller's socket, and whether the caller may manage."""
+    """The doors of the arbiter. `admit` gets each caller's socket, whether it may manage, and whether it is a guest."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         log: logging.Logger,
-        admit: Callable[[socket.socket, bool], None],
+        admit: Callable[[socket.socket, bool, bool], None],
     ) -> None:
         self._loop, self._log, self._admit = loop, log, admit
         self._sockets: list[socket.socket] = []
+        self._front: Front | None = None
 
     def open(self, descriptors: Mapping[str, int]) -> None:
         """Answer the doorbell and the control socket."""
@@ -31,13 +32,43 @@ class Doors:
         for sock in self._sockets:
             sock.setblocking(False)
         self._loop.add_reader(bell.fileno(), self._rung, bell)
-        self._loop.add_reader(control.fileno(), self._knocked, control)
+        self._loop.add_reader(control.fileno(), self._knocked, control, frozenset((0, getuid())))
+
+    def open_front(self, front: Front) -> None:
+        """Answer the door for outsiders too, which is open already."""
+        self._front = front
+        self._listen(front)
+
+    def keep_front(self) -> None:
+        """Now and then: see that the socket file of the outsiders' door is in its place."""
+        front = self._front
+        if front is None:
+            return
+        old = -1 if front.socket is None else front.socket.fileno()
+        if front.is_gone():
+            if old >= 0:
+                self._loop.remove_reader(old)
+            front.restore()
+            self._listen(front)
+
+    def _listen(self, front: Front) -> None:
+        if front.socket is not None:
+            self._loop.add_reader(front.socket.fileno(), self._knocked, front.socket, front.guests)
 
     def close(self) -> None:
-        """Answer no more; the sockets themselves are the main arbiter's."""
+        """Answer no more; the sockets but the outsiders' are the main arbiter's."""
         for sock in self._sockets:
             self._loop.remove_reader(sock.fileno())
             sock.detach()
+        self.close_front()
+
+    def close_front(self) -> None:
+        """Nobody comes in from outside any more."""
+        front, self._front = self._front, None
+        if front is not None:
+            if front.socket is not None:
+                self._loop.remove_reader(front.socket.fileno())
+            front.close()
 
     def _rung(self, bell: socket.socket) -> None:
         for _ in range(64):
@@ -48,26 +79,29 @@ class Doors:
             if not data:
                 return
             for fd in fds:
-                self._admit(socket.socket(fileno=fd), False)
+                self._admit(socket.socket(fileno=fd), False, False)
 
-    def _knocked(self, control: socket.socket) -> None:
+    def _knocked(self, door: socket.socket, users: frozenset[int]) -> None:
+        """Somebody is at the control socket, or at the outsiders' door."""
+        guest = door not in self._sockets
+        name = "door for outsiders" if guest else "control socket"
         try:
-            sock, _ = control.accept()
+            sock, _ = door.accept()
         except (BlockingIOError, ConnectionError):
             return
         except OSError as error:
             # No descriptor is left. The caller stays in the backlog; to look at it all the time would help nobody.
-            self._log.warning("a caller at the dirty control socket has to wait: %s", error)
-            self._loop.remove_reader(control.fileno())
-            self._loop.call_later(1.0, self._loop.add_reader, control.fileno(), self._knocked, control)
+            self._log.warning("a caller at the dirty %s has to wait: %s", name, error)
+            self._loop.remove_reader(door.fileno())
+            self._loop.call_later(1.0, self._again, door, users)
             return
-        uid = getuid()
-        if hasattr(socket, "SO_PEERCRED"):
-            uid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
-        if uid not in (0, getuid()):
-            self._log.warning(
-                "a user without the right to it (uid %d) knocked at the dirty control socket", uid
-            )
+        uid = _front.peer(sock)[1] if hasattr(socket, "SO_PEERCRED") else getuid()
+        if uid not in users:
+            self._log.warning("a user without the right to it (uid %d) knocked at the dirty %s", uid, name)
             sock.close()
             return
-        self._admit(sock, True)
+        self._admit(sock, not guest, guest)
+
+    def _again(self, door: socket.socket, users: frozenset[int]) -> None:
+        if door.fileno() >= 0:  # an outsiders' door may have been closed meanwhile
+            self._loop.add_reader(door.fileno(), self._knocked, door, users)

@@ -10,12 +10,13 @@ import time
 from typing import Any
 
 from hostler_dirty import _line, _wire
-from hostler_dirty._calling import Channel, Plan, error_of, next_id, ring
+from hostler_dirty._calling import Plan, error_of, introduced, next_id, ring, without_descriptors
 from hostler_dirty._lane import Wire, within
 from hostler_dirty._lines import Gone
 from hostler_dirty._place import HERE
+from hostler_dirty._ring import Later, unreachable
 from hostler_dirty._wire import Frame, FrameReader
-from hostler_dirty.errors import DirtyConnectionError, DirtyProtocolError
+from hostler_dirty.errors import DirtyProtocolError
 
 
 class Hub:
@@ -86,7 +87,9 @@ class Hub:
 
     def _frame(self, frame: Frame) -> None:
         if frame.kind == _wire.WELCOME:
-            self.apps = _line.decode(frame.body)["apps"]
+            greeting = _line.decode(frame.body)
+            self.apps = greeting["apps"]
+            HERE.heard(greeting)
             if not self.greeted.done():
                 self.greeted.set_result(None)
             return
@@ -103,19 +106,18 @@ class Hub:
 
     def _granted(self, frame: Frame, future: asyncio.Future[Any] | None) -> None:
         lease, number, worker, group, size = _line.decode(frame.body)
-        wire = self.wires.get(number)
+        wire, problem = self.wires.get(number), None
         if frame.flags & _wire.FRESH:
-            sock = socket.socket(fileno=self._fds.pop(0))
-            try:
-                wire = self.wires[number] = Wire(self._loop, Channel(number, worker, sock), self._tell)
-            except OSError:
-                sock.close()
+            if self._fds:
+                wire = self._introduced(number, worker, socket.socket(fileno=self._fds.pop(0)))
+            else:  # the kernel closes what this process has no number for
                 self._forgotten.append(number)
+                problem = without_descriptors()
         if wire is None or wire.gone:
             if wire is not None:
                 self.drop(wire)
             if future is not None and not future.done():
-                future.set_exception(Gone())
+                future.set_exception(problem or Gone())
             return
 
         def inherit() -> None:
@@ -136,6 +138,16 @@ class Hub:
         if kept is not None and wire in kept:
             kept.remove(wire)  # what was kept has been recalled meanwhile
         inherit()
+
+    def _introduced(self, number: int, worker: int, sock: socket.socket) -> Wire | None:
+        """A new channel; None: its worker is gone already."""
+        try:
+            wire = self.wires[number] = Wire(self._loop, introduced(number, worker, sock), self._tell)
+        except OSError:
+            sock.close()
+            self._forgotten.append(number)
+            return None
+        return wire
 
     def release(self, wire: Wire) -> None:
         """The task that had the wire is done with it."""
@@ -200,6 +212,9 @@ class Hub:
         if wire.heirs:
             self.release(wire)
             return
+        if wire.channel.bare and not HERE.address:
+            self.drop(wire)  # another one may get shared memory
+            return
         wire.busy = False
         wire.channel.app = app
         self.kept.setdefault(app, []).append(wire)
@@ -251,8 +266,13 @@ class Hubs:
                 self._purge()
                 try:
                     hub = self._hubs[loop] = Hub(loop)
+                except Later:
+                    if deadline and time.monotonic_ns() >= deadline:
+                        raise TimeoutError from None
+                    await asyncio.sleep(0.01)
+                    continue
                 except OSError as error:
-                    raise DirtyConnectionError(f"The dirty pool cannot be reached: {error}") from None
+                    raise unreachable(error) from None
             if hub.greeted.done() and not hub.closed:
                 return hub
             try:

@@ -10,13 +10,24 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from hostler_dirty import _line, _wire
-from hostler_dirty._calling import MARGIN_NS, Channel, Plan, error_of, next_id, ring
+from hostler_dirty._calling import (
+    MARGIN_NS,
+    Channel,
+    Plan,
+    error_of,
+    introduced,
+    next_id,
+    ring,
+    without_descriptors,
+)
 from hostler_dirty._place import HERE
+from hostler_dirty._ring import Later, unreachable
 from hostler_dirty._wire import Frame, FrameReader
-from hostler_dirty.errors import DirtyConnectionError, DirtyProtocolError
+from hostler_dirty.errors import DirtyClientGoneError, DirtyProtocolError
 
 SLICE = 1.0
 """Seconds between two looks at the deadline."""
@@ -42,7 +53,11 @@ class Line:
         self.kept: dict[str, Channel] = {}
         self._forgotten: list[int] = []
         self.apps: dict[str, dict[str, Any]] = {}
+        self.left: Callable[[], bool] | None = None
+        """Whether nobody wants the result of the call that has the line now."""
         self.closed = False
+        self.scant = False
+        """A channel has no shared memory, or none could be taken: a later line may be better off."""
         try:
             self._welcome(self._next(deadline))
         except BaseException:
@@ -52,7 +67,9 @@ class Line:
     def _welcome(self, frame: Frame) -> None:
         if frame.kind != _wire.WELCOME:
             raise DirtyProtocolError("The arbiter does not greet")
-        self.apps = _line.decode(frame.body)["apps"]
+        greeting = _line.decode(frame.body)
+        self.apps = greeting["apps"]
+        HERE.heard(greeting)
 
     # -- the session ------------------------------------------------------------------------------------
 
@@ -67,6 +84,8 @@ class Line:
                 if frame.call != plan.id:
                     continue
                 if channel is None:
+                    if self.scant:
+                        raise without_descriptors()
                     raise Gone
                 return channel, bool(frame.flags & _wire.KEPT)
             if frame.call != plan.id:
@@ -79,13 +98,18 @@ class Line:
         lease, number, worker, group, size = _line.decode(frame.body)
         channel = self.channels.get(number)
         if frame.flags & _wire.FRESH:
+            if not self._fds:  # the kernel closes what this process has no number for
+                self.scant = True
+                self._forgotten.append(number)
+                return None
             sock = socket.socket(fileno=self._fds.pop(0))
             try:
-                channel = Channel(number, worker, sock)
+                channel = introduced(number, worker, sock)
             except OSError:
                 sock.close()
                 self._forgotten.append(number)
                 return None
+            self.scant = self.scant or (channel.bare and not HERE.address)
             sock.settimeout(SLICE)
             self.channels[number] = channel
         if channel is not None:
@@ -93,6 +117,12 @@ class Line:
                 del self.kept[channel.app]  # what was kept has been recalled meanwhile
             channel.lease, channel.group, channel.size = lease, group, size
         return channel
+
+    def _mind(self, deadline: int) -> None:
+        """A slice of a wait is over. Raises TimeoutError, DirtyClientGoneError."""
+        _check(deadline)
+        if self.left is not None and self.left():
+            raise DirtyClientGoneError
 
     def unlease(self, plan: Plan) -> None:
         """The call is wanted no more, or its lease is not needed."""
@@ -129,7 +159,7 @@ class Line:
                 _set_timeout(self._sock, deadline)
                 data, fds = _line.receive_with(self._sock)
             except TimeoutError:
-                _check(deadline)
+                self._mind(deadline)
                 continue
             except OSError as error:
                 self.close()
@@ -150,7 +180,7 @@ class Line:
             try:
                 view = view[channel.sock.send(view) :]
             except TimeoutError:
-                _check(deadline)
+                self._mind(deadline)
             except OSError as error:
                 raise Gone from error
 
@@ -162,7 +192,7 @@ class Line:
             try:
                 data = channel.sock.recv(65536)
             except TimeoutError:
-                _check(deadline)
+                self._mind(deadline)
                 wanted = SLICE
                 if not channel.began(plan.id):
                     self._stuck(channel, plan)
@@ -261,7 +291,7 @@ class Pile:
         while True:
             try:
                 return Line(deadline)
-            except Gone:
+            except (Gone, Later):
                 _check(
                     deadline
                 )  # it died between the ring and its answer, or has no descriptor left: ring again
@@ -269,14 +299,14 @@ class Pile:
             except OSError as error:
                 if isinstance(error, TimeoutError):
                     raise
-                raise DirtyConnectionError(f"The dirty pool cannot be reached: {error}") from None
+                raise unreachable(error) from None
 
     def put(self, line: Line) -> None:
         """Give a line back; one that is closed, or too many, is forgotten."""
         if line.closed:
             return
         with self._lock:
-            if len(self._idle) < IDLE_LINES:
+            if len(self._idle) < IDLE_LINES and not line.scant:
                 self._idle.append(line)
                 return
         line.close()

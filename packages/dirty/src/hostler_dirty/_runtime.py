@@ -11,18 +11,16 @@ mark under the lock, so a lease that was given back cannot be used.
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import os
 import select
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from hostler_dirty import _wire
+from hostler_dirty import _stacks, _wire
 from hostler_dirty._app import Call, DirtyCancelled, DirtyDeadlineExceeded
 from hostler_dirty._arena import Page
 from hostler_dirty._batch import Batches
@@ -362,7 +360,11 @@ class Runtime:
                 handler(self, frame, fds)
 
     def _on_intro(self, frame: Frame, fds: list[int]) -> None:
-        channel = Served(frame.call, socket.socket(fileno=fds[0]), self.limit)
+        if not fds:  # no descriptor is left here, so the kernel has closed it
+            self.control.send(_wire.pack(_wire.GONE, frame.call))
+            return
+        sock, outside = socket.socket(fileno=fds[0]), bool(frame.flags & _wire.OUTSIDE)
+        channel = Served(frame.call, sock, self.limit, outside=outside)
         with self.lock:
             self.channels[channel.fd] = self.by_id[channel.id] = channel
         self.executing.register(channel.fd, select.EPOLLIN | select.EPOLLONESHOT)
@@ -385,10 +387,7 @@ class Runtime:
         self.stop()
 
     def _on_stacks(self, frame: Frame, fds: list[int]) -> None:
-        with tempfile.TemporaryFile() as file:
-            faulthandler.dump_traceback(file)
-            file.seek(0)
-            self.control.send(_wire.pack(_wire.STACKS, frame.call, file.read()))
+        self.control.send(_wire.pack(_wire.STACKS, frame.call, _stacks.dump()))
 
     _HANDLERS: dict[int, Callable[[Runtime, Frame, list[int]], None]] = {  # noqa: RUF012  (never changed)
         _wire.INTRO: _on_intro,

@@ -26,15 +26,18 @@ logger = logging.getLogger("hostler.dirty")
 WINDOW_CHUNKS, WINDOW_OCTETS = 64, 1 << 20
 """How much of a stream may be on its way."""
 FEED_CREDIT = 16
+TOLD_WITHIN = 1.0
+"""Seconds in which a caller without shared memory has to take the word that its call begins."""
 
 
 class Served:
     """The worker's end of a channel. `receive` and `take` are called by whoever watches it at the time."""
 
-    def __init__(self, number: int, sock: socket.socket, limit: int) -> None:
+    def __init__(self, number: int, sock: socket.socket, limit: int, *, outside: bool = False) -> None:
         self.id = number
-        self.outside = False
-        """Its caller comes from outside: no codec is spoken with it whose decoding may run code."""
+        self.outside = outside
+        """Its caller is trusted with data only: neither with shared memory nor with codecs that run code."""
+        self._bare = False
         self.sock = sock
         self.fd = sock.fileno()
         sock.setblocking(False)
@@ -73,23 +76,50 @@ class Served:
 
     def _attach(self) -> list[Frame] | None:
         """The first frame, which brings the shared memory."""
+        if self._bare:
+            return self._receive_bare()
         data, fds = _line.receive_with(self.sock)
         if not data:
             return None
-        frames = self._reader.feed(data)
-        if len(fds) != 2 or not frames or frames[0].kind != _wire.ATTACH:
+        try:
+            frames = self._reader.feed(data)
+            if not frames or frames[0].kind != _wire.ATTACH:
+                raise DirtyProtocolError("A channel begins with something else than ATTACH")
+            self._bare = bool(frames[0].flags & _wire.BARE)
+            if len(fds) != (0 if self._bare else 2) or (self.outside and not self._bare):
+                raise DirtyProtocolError(
+                    "A channel begins with descriptors that do not belong there, or without"
+                )
+            if not self._bare:
+                self.page = Page(fds[0])
+        except (DirtyProtocolError, OSError, ValueError) as error:
             for fd in fds:
                 os.close(fd)
-            raise DirtyProtocolError("A channel begins with something else than ATTACH")
-        self.page = Page(fds[0])
+            raise DirtyProtocolError(str(error)) from None
+        if self._bare:
+            return self._from_outside(frames[1:])
         self.window = Window(fds[0])
         self.arena = Arena(fds[1])
         return frames[1:]
 
+    def _receive_bare(self) -> list[Frame] | None:
+        data = self.sock.recv(65536)
+        return self._from_outside(self._reader.feed(data)) if data else None
+
+    def _from_outside(self, frames: list[Frame]) -> list[Frame]:
+        """Hold a caller from outside to what it may send; those of the server may send anything."""
+        if self.outside:
+            for frame in frames:
+                if frame.kind == _wire.CALL:
+                    frame.flags &= ~_wire.KEPT  # its lease goes back after each call, whatever it asks
+        return frames
+
     def mark_started(self, call_id: int) -> None:
         """From here on the call may have had effects."""
-        assert self.page is not None
-        self.page.words[STARTED] = call_id
+        if self.page is not None:
+            self.page.words[STARTED] = call_id
+        else:
+            self.send(_wire.pack(_wire.BEGAN, call_id), TOLD_WITHIN)
 
     def send(self, data: bytes, timeout: float) -> None:
         """Send to the caller; a caller that is gone marks the channel dead."""
@@ -115,9 +145,7 @@ class Served:
         with self._credit:
             self._chunks = self._octets = 0
 
-    def send_chunk(
-        self, call: Call, value: Any, limit: int, stall: float, codec: Codec | None = None
-    ) -> int:
+    def send_chunk(self, call: Call, value: Any, limit: int, stall: float, codec: Codec | None = None) -> int:
         """One chunk, when the reader has room; its octets. Raises DirtyStreamStalledError when it takes nothing."""
         with self._credit:
             until = time.monotonic() + stall if stall else None

@@ -33,9 +33,9 @@ HELLO, WELCOME, LEASE, GRANT, REJECT, UNLEASE, FATE, STASH, MANAGE, REPLY, BLOCK
 # Control: a worker and the arbiter.
 BOOT, READY, INITFAIL, INTRO, RECALL, DONE, GONE, DRAIN, STACKS, EVENT = range(20, 30)
 # Channel: a caller and a worker.
-ATTACH, CALL, RESULT, ERROR, CHUNK, END, INPUT, INPUT_END, CREDIT, STALE = range(40, 50)
+ATTACH, CALL, RESULT, ERROR, CHUNK, END, INPUT, INPUT_END, CREDIT, STALE, BEGAN = range(40, 51)
 
-KINDS = frozenset((*range(1, 12), *range(20, 30), *range(40, 50)))
+KINDS = frozenset((*range(1, 12), *range(20, 30), *range(40, 51)))
 
 # Flags.
 STREAM = 0x01
@@ -56,6 +56,10 @@ REPEATED = 0x80
 """LEASE: a further attempt of a call that no worker had started."""
 FRESH = 0x01
 """GRANT: a descriptor of a new channel comes with it."""
+OUTSIDE = 0x01
+"""INTRO: the caller came by the door for outsiders: no descriptors, no pickles, no lease between its calls."""
+BARE = 0x01
+"""ATTACH: the channel has no shared memory; everything goes through the socket, and BEGAN tells of a start."""
 FLAGS = 0xFF
 
 

@@ -100,6 +100,18 @@ async def get_dirty_client_async(timeout: float | None = None) -> DirtyClient:
     return get_dirty_client(timeout)
 
 
+def connect(address: str, timeout: float | None = None) -> DirtyClient:
+    """A client in a process that no server started; `address` is the server's `dirty_bind`: unix:/run/app/dirty.sock.
+
+    The whole process calls that pool from then on, with `get_dirty_client`, `dirty` and `stash` too. Raises
+    DirtyConnectionError when nobody answers there, and DirtyUsageError in a process that has a pool of its own.
+    """
+    from hostler_dirty._ring import settle  # noqa: PLC0415
+
+    settle(address)
+    return get_dirty_client(timeout)
+
+
 def close_dirty_client() -> None:
     """Close the connections of this process that no call uses now."""
     from hostler_dirty._lines import PILE  # noqa: PLC0415

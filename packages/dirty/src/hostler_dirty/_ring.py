@@ -1,0 +1,81 @@
+"""How a session with the arbiter begins: at the doorbell of the server that started this process, or at a socket file.
+
+The doorbell outlives an arbiter; a socket file does not, so a caller from outside waits a little for its successor.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+from hostler_dirty import _line
+from hostler_dirty._place import HERE
+from hostler_dirty.errors import DirtyConnectionError, DirtyUsageError
+
+SUCCESSION = 5.0
+"""Seconds that a caller from outside, which has had a session before, waits for a door that nobody answers."""
+PATIENCE = 1.0
+
+
+def settle(address: str) -> None:
+    """This process calls the pool behind that socket file from now on. Raises DirtyConnectionError, DirtyUsageError."""
+    from hostler_dirty._lines import PILE  # noqa: PLC0415  (it leans on this module)
+
+    scheme, _, path = address.partition(":")
+    if scheme != "unix" or not path:
+        raise DirtyUsageError(f"{address!r} is not of the form unix:PATH, the server's dirty_bind")
+    if HERE.doorbell >= 0:
+        raise DirtyUsageError("This process has a dirty pool of its own: use get_dirty_client()")
+    if path != HERE.address:
+        for reset in HERE.resets:
+            reset()
+        HERE.address, HERE.welcomed, HERE.refused_since = path, False, 0.0
+    try:
+        PILE.put(PILE.fresh(time.monotonic_ns() + int(SUCCESSION * 1e9)))
+    except TimeoutError:
+        raise DirtyConnectionError(f"The server at {address} does not answer") from None
+
+
+class Later(Exception):
+    """The arbiter is being replaced, so it seems: knock again."""
+
+
+def ring() -> socket.socket:
+    """A new session's socket. Raises DirtyConnectionError, OSError, Later."""
+    if HERE.address:
+        return _knock()
+    doorbell = HERE.require()
+    ours, theirs = _line.pair()
+    with theirs, socket.socket(fileno=os.dup(doorbell)) as bell:
+        try:
+            _line.send_with(bell, b"ring", (theirs.fileno(),))
+        except OSError:
+            ours.close()
+            raise
+    return ours
+
+
+def unreachable(error: OSError) -> DirtyConnectionError:
+    """The error of a caller whom nobody lets in."""
+    where = f" at unix:{HERE.address}" if HERE.address else ""
+    return DirtyConnectionError(f"The dirty pool cannot be reached{where}: {error}")
+
+
+def _knock() -> socket.socket:
+    """Connect to the door for outsiders."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(PATIENCE)
+    try:
+        sock.connect(HERE.address)
+    except (ConnectionRefusedError, FileNotFoundError) as error:
+        sock.close()
+        HERE.refused_since = HERE.refused_since or time.monotonic()
+        if HERE.welcomed and time.monotonic() - HERE.refused_since < SUCCESSION:
+            raise Later from error
+        raise
+    except OSError:
+        sock.close()
+        raise
+    HERE.refused_since = 0.0
+    return sock
