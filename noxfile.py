@@ -151,7 +151,7 @@ def build(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def docs(session: nox.Session) -> None:
     """The settings reference is current, links lead somewhere, console blocks work."""
-    editable(session, *group("test"))
+    editable(session, *group("test"), *group("frameworks"), *own_group("dirty"))
     pytest(session, "docs", "tests/docs")
 
 
