@@ -17,6 +17,7 @@ from hostler_dirty._settings import DirtySettings
 
 if TYPE_CHECKING:
     from hostler_dirty import errors, stash
+    from hostler_dirty._request import get_request_client
     from hostler_dirty.app import Call, DirtyApp, DirtyCancelled, DirtyDeadlineExceeded, action, current_call
     from hostler_dirty.client import (
         DirtyClient,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         DirtyAppError,
         DirtyAppNotFoundError,
         DirtyCancelledError,
+        DirtyClientGoneError,
         DirtyConfigError,
         DirtyConnectionError,
         DirtyError,
@@ -53,16 +55,17 @@ if TYPE_CHECKING:
     )
 
 _FROM = {
+    "_request": ("get_request_client",),
     "app": ("Call", "DirtyApp", "DirtyCancelled", "DirtyDeadlineExceeded", "action", "current_call"),
     "client": (
         "DirtyClient", "close_dirty_client", "close_dirty_client_async", "connect", "dirty", "get_dirty_client",
         "get_dirty_client_async",
     ),
     "errors": (
-        "DirtyAppError", "DirtyAppNotFoundError", "DirtyCancelledError", "DirtyConfigError", "DirtyConnectionError",
-        "DirtyError", "DirtyNoWorkersAvailableError", "DirtyPayloadTooLargeError", "DirtyProtocolError",
-        "DirtyQueueFullError", "DirtySerializationError", "DirtyStreamStalledError", "DirtyTimeoutError",
-        "DirtyUsageError", "DirtyWorkerError",
+        "DirtyAppError", "DirtyAppNotFoundError", "DirtyCancelledError", "DirtyClientGoneError",
+        "DirtyConfigError", "DirtyConnectionError", "DirtyError", "DirtyNoWorkersAvailableError",
+        "DirtyPayloadTooLargeError", "DirtyProtocolError", "DirtyQueueFullError", "DirtySerializationError",
+        "DirtyStreamStalledError", "DirtyTimeoutError", "DirtyUsageError", "DirtyWorkerError",
     ),
     "stash": ("StashClient", "StashError", "StashKeyNotFoundError", "StashTable", "StashTableNotFoundError"),
 }  # fmt: skip
@@ -76,6 +79,7 @@ __all__ = [
     "DirtyCancelled",
     "DirtyCancelledError",
     "DirtyClient",
+    "DirtyClientGoneError",
     "DirtyConfigError",
     "DirtyConnectionError",
     "DirtyDeadlineExceeded",
@@ -104,6 +108,7 @@ __all__ = [
     "errors",
     "get_dirty_client",
     "get_dirty_client_async",
+    "get_request_client",
     "service",
     "stash",
 ]
@@ -118,6 +123,7 @@ service = ServiceType(
     bind="hostler_dirty._service:bind",
     join="hostler_dirty._join:join",
     attend="hostler_dirty._join:attend",
+    offer="hostler_dirty._request:offer",
     control="hostler_dirty._control:control",
     stop_timeout="graceful_timeout",
 )

@@ -40,6 +40,7 @@ class Caller:
             self._line = PILE.take(app, until)
         except TimeoutError:
             raise unanswered(timeout) from None
+        self._line.left = options.left
         self.plan = plan(app, action, args, kwargs, options, self._line.apps.get(app, {}), flags)
         self._feeder = Feeder(self.plan) if self.plan.feed is not None else None
         self.channel: Channel | None = None
@@ -112,6 +113,7 @@ class Caller:
             the_plan.renewed = True
             if self._line.closed:
                 self._line = PILE.fresh(the_plan.deadline)
+                self._line.left = the_plan.options.left
             return
         began, worker = channel.began(the_plan.id), channel.worker
         self._line.drop(channel)
@@ -182,6 +184,7 @@ class Caller:
         """The line goes back to the pile; what is still open on it is given up."""
         if self.channel is not None:
             self._give_up()
+        self._line.left = None
         PILE.put(self._line)
 
 

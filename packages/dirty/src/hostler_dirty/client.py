@@ -156,28 +156,29 @@ class BoundAction:
 class DirtyProxy(Generic[A]):
     """An app as an object: `ml.predict(x)`, `await ml.aio.predict(x)`, `ml.generate.stream(p)`."""
 
-    def __init__(self, cls: type[A], options: Options = DEFAULT, *, aio: bool = False) -> None:
-        self._cls, self._options, self._aio = cls, options, aio
+    def __init__(self, cls: type[A], client: DirtyClient, *, aio: bool = False) -> None:
+        self._cls, self._client, self._aio = cls, client, aio
 
     @property
     def aio(self) -> DirtyProxy[A]:
         """The same, with actions to be awaited."""
-        return DirtyProxy(self._cls, self._options, aio=True)
+        return DirtyProxy(self._cls, self._client, aio=True)
 
     def options(self, **changes: Any) -> DirtyProxy[A]:
         """The same, with other options."""
-        return DirtyProxy(self._cls, dataclasses.replace(self._options, **changes), aio=self._aio)
+        return DirtyProxy(self._cls, self._client.options(**changes), aio=self._aio)
 
     def __getattr__(self, name: str) -> BoundAction:
         method = getattr(self._cls, name)
-        return BoundAction(
-            DirtyClient(self._options), path_of(self._cls), name, _converter(method), aio=self._aio
-        )
+        return BoundAction(self._client, path_of(self._cls), name, _converter(method), aio=self._aio)
 
 
-def dirty(cls: type[A]) -> DirtyProxy[A]:
-    """A typed client of one app; results are converted to what the methods' annotations say."""
-    return DirtyProxy(cls)
+def dirty(cls: type[A], client: DirtyClient | None = None) -> DirtyProxy[A]:
+    """A typed client of one app; results are converted to what the methods' annotations say.
+
+    `client`: through which it calls, such as the one of a request.
+    """
+    return DirtyProxy(cls, client or _DEFAULT)
 
 
 def _converter(method: Any) -> Callable[[Any], Any]:

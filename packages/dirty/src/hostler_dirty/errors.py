@@ -48,6 +48,13 @@ class DirtyCancelledError(DirtyError):
     """The call was cancelled by its caller, or by a stop of the pool."""
 
 
+class DirtyClientGoneError(DirtyCancelledError, ConnectionAbortedError):
+    """The client of the request in which the call was made has left, so the call was cancelled."""
+
+    def __init__(self, message: str = "The client has left; its call was cancelled") -> None:
+        super().__init__(message)
+
+
 class DirtyConnectionError(DirtyError):
     """There is no pool to talk to, or the connection to it broke before the call was accepted."""
 
