@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hostler_dirty import _arena, _line, _payload, _wire, codecs
+from hostler_dirty import _arena, _line, _order, _payload, _wire, codecs
 from hostler_dirty._app import running_call
 from hostler_dirty._arena import STARTED, Absent, Arena, Page, Window
 from hostler_dirty._codec import Feed
@@ -198,18 +198,6 @@ def _find_feed(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any], 
     return args, kwargs, None
 
 
-def _coded(codec: Codec, args: Any, kwargs: dict[str, Any]) -> tuple[str, Any, Any]:
-    """What a CALL says of arguments by another codec: its name, where the input stream belongs, and they."""
-    place: int | str | None = None
-    for index, value in enumerate(args):
-        if type(value) is Feed:
-            place, args = index, (*args[:index], None, *args[index + 1 :])
-    for name, value in kwargs.items():
-        if type(value) is Feed:
-            place, kwargs = name, {**kwargs, name: None}
-    return codec.name, place, (codec, (args, kwargs))
-
-
 _PLAIN = frozenset((str, bytes, int, float, bool, list, dict, tuple, type(None)))
 
 
@@ -267,9 +255,10 @@ class Channel:
         options: Any = None
         if plan.attempt > 1 or plan.options.trace:
             options = {"attempt": plan.attempt, "trace": plan.options.trace}
-        codec, args, kwargs, coded = plan.codec, plan.args, plan.kwargs, None
-        if codec is not None:
-            args, kwargs, coded = _coded(codec, args, kwargs)
+        args, kwargs, coded = plan.args, plan.kwargs, None
+        if plan.codec is not None:
+            place, *values = _order.without_feed(args, kwargs)
+            args, kwargs, coded = plan.codec.name, place, (plan.codec, values)
         return _payload.compose(
             _wire.CALL,
             plan.id,

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hostler_dirty import _app, _codec, _hosting, _line, _payload, _wire
+from hostler_dirty import _app, _codec, _hosting, _line, _order, _payload, _wire
 from hostler_dirty._app import Call, DirtyCancelled, DirtyDeadlineExceeded, Marks
 from hostler_dirty._hosting import Hosted
 from hostler_dirty._served import Feeding, Served
@@ -46,6 +46,8 @@ class Job:
     shared: bool
     codec: Codec | None = None
     """The call's and its answer's; None: the pool's own."""
+    refusal: DirtyError | None = None
+    """Why its arguments cannot be had."""
     marks: Marks = field(default_factory=Marks)
     function: Any = None
     path: str = ""
@@ -74,9 +76,6 @@ class Executor:
             logger.warning("dirty worker %d: a caller was cut off: %s", runtime.slot, error)
             channel.dead = True
             return False
-        except DirtyError as error:
-            channel.send(_wire.pack(_wire.ERROR, frame.call, _line.encode(describe(error))), runtime.stall)
-            return False
         if not self._claim(job):
             channel.send(_wire.pack(_wire.STALE, frame.call, deadline=job.lease), runtime.stall)
             return False
@@ -85,6 +84,8 @@ class Executor:
         try:
             if hosted is None:
                 raise DirtyAppNotFoundError(job.call.app)
+            if job.refusal is not None:
+                raise job.refusal
             job.function, job.marks = hosted.action(job.call.action)
             job.path = hosted.path
         except DirtyError as error:
@@ -112,20 +113,24 @@ class Executor:
             lease, group, size, app, action, args, kwargs, options = value
         except (TypeError, ValueError):
             raise DirtyProtocolError("A CALL of another shape") from None
-        codec = None
-        if coded:
-            codec, args, kwargs = self._decoded(channel, app, args, kwargs, buffers)
         call.app, call.action = app, action
         if options:
             call.attempt = options.get("attempt", 1)
             call.trace = options.get("trace") or {}
         shared = any(offset != _wire.INLINE for offset, _ in frame.table)
-        return Job(channel, call, frame.flags, lease, group, size, args, kwargs, shared, codec)
+        job = Job(channel, call, frame.flags, lease, group, size, args, kwargs, shared)
+        if coded:
+            try:
+                self._decode(job, app, buffers)
+            except DirtyProtocolError:
+                raise
+            except DirtyError as error:
+                job.refusal = error
+        return job
 
-    def _decoded(
-        self, channel: Served, app: str, name: Any, place: Any, buffers: list[Any]
-    ) -> tuple[Codec, Any, Any]:
-        """The codec that a call was made by, and its arguments, with the input stream in its place."""
+    def _decode(self, job: Job, app: str, buffers: list[Any]) -> None:
+        """The arguments, by the codec that the call says it was made by, and the input stream in its place."""
+        channel, name, place = job.channel, job.args, job.kwargs
         hosted = self._runtime.apps.get(app)
         if hosted is None:
             raise DirtyAppNotFoundError(app)
@@ -143,11 +148,8 @@ class Executor:
         feed = channel.feed
         if feed is not None:
             feed.codec = codec
-        if isinstance(place, int):
-            args = [*args[:place], feed, *args[place + 1 :]]
-        elif place is not None:
-            kwargs = {**kwargs, place: feed}
-        return codec, args, kwargs
+        job.codec = codec
+        job.args, job.kwargs = _order.with_feed(place, args, kwargs, feed)
 
     def _claim(self, job: Job) -> bool:
         """The lease is good, and the channel is this call's from now on."""
