@@ -229,6 +229,9 @@ class ServiceContext(Protocol):
     def report(self, status: str) -> None:
         """One line for `server ctl status`."""
 
+    def measure(self, name: str, value: float, kind: str = "gauge") -> None:
+        """A figure for the server's logger, as `Logger.measure`; names begin with `hostler.` and the service's name."""
+
     def beat(self) -> None: ...
 
     def turn(self) -> None:

@@ -48,6 +48,8 @@ def main(arguments: Sequence[str], *, prog: str = "hostler ctl") -> int:
     if name == "top":
         return _top(path)
     data = ask(path, name, words) if name in _PLAIN else _service(path, name, words)
+    if not options.json and isinstance(data, Mapping) and set(data) == {"ok", "error"}:
+        raise ControlError(f"{name}: {data['error']}")
     try:
         print(json.dumps(data, indent=2) if options.json else show(name, data))  # noqa: T201 - it is a command
     except BrokenPipeError:
@@ -163,8 +165,8 @@ def _top(path: str) -> int:
 
 def show(name: str, data: Any) -> str:
     """Data as a person reads it."""
-    if name == "stacks":
-        return str(data.get("text", "")).rstrip()
+    if isinstance(data, str) or (isinstance(data, Mapping) and isinstance(data.get("text"), str)):
+        return (data if isinstance(data, str) else str(data["text"])).rstrip()
     if name == "status":
         return _status(data)
     if isinstance(data, list):

@@ -42,6 +42,10 @@ class Service(ChildContext):
         """One line for the status."""
         self._page.say(self.slot, status)
 
+    def measure(self, name: str, value: float, kind: str = "gauge") -> None:
+        """A figure for loggers that send some."""
+        self._birth.plan.log.measure(name, value, kind)
+
     def beat(self) -> None:
         """Alive. From the first call on, the next one is due within `timeout`."""
         self._beats = True

@@ -91,7 +91,11 @@ class ServiceType:
     """`module:function(ctx) -> {key: make}`: in each HTTP worker after `attend`. Each request finds what
     `make(view)` (of a `RequestView`) returns under the key in its `environ`, or in its scope's `extensions`."""
     control: str = ""
-    """`module:function(settings, bound, words) -> dict`: answers `server ctl NAME WORDS…`, run in the ctl command."""
+    """`module:function(settings, bound, words)`: answers `server ctl NAME WORDS…`, run in the ctl command.
+
+    A mapping is printed as lines and tables, or as JSON; its item `ok`, when it is False, makes the exit code 1, and
+    `error` beside it alone is one line on standard error. An item `text`, or an answer that is text, is printed as it
+    is."""
     stop_timeout: str = ""
     """The name of the setting of its own that bounds its stop, in seconds; empty: `graceful_timeout`."""
 

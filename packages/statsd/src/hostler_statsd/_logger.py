@@ -72,7 +72,7 @@ class StatsdLogger:
     def measure(self, name: str, value: float, kind: str = "gauge") -> None:
         if self._sender is None or (name.endswith("backlog") and not self._own.backlog):
             return
-        name = name if name.startswith("gunicorn.") else f"gunicorn.{name}"
+        name = name if name.startswith(("gunicorn.", "hostler.")) else f"gunicorn.{name}"
         self.send(name, value, kind)
 
     def close(self) -> None:
