@@ -293,7 +293,7 @@ def test_stacks_and_drain(make_pool, client):
     work = Background()
     work.call("running", client.execute, ECHO, "hold", "end")
     wait_for(lambda: pool.slot()["running"], "a running call")
-    wait_for(lambda: "in hold" in pool.ctl("stacks", "0")["stacks"], "the stack of the call")
+    wait_for(lambda: "in hold" in pool.ctl("stacks", "0")["text"], "the stack of the call")
     pool.open("end")
     work.join()
     assert pool.ctl("drain", "0")["ok"]

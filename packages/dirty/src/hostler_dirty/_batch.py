@@ -87,7 +87,7 @@ class Batches:
         for job in jobs:
             job.index = index
             if job.channel.dead:
-                table.add("cancelled_total", (job.call.app, "batch"))
+                table.add("cancelled_total", ("batch",))
                 self._answer(job, error=interrupted_before())
             elif job.call.deadline_ns and job.call.deadline_ns <= now:
                 late = DirtyTimeoutError("The deadline passed before the batch began", stage="queue")

@@ -21,8 +21,10 @@ from hostler_dirty import _line, _wire
 from hostler_dirty._doors import Doors
 from hostler_dirty._fates import Fates
 from hostler_dirty._member import Member
+from hostler_dirty._metrics import Figures
 from hostler_dirty._peer import Peer
 from hostler_dirty._pool import Pool
+from hostler_dirty._reports import Reports
 from hostler_dirty._scheduler import Scheduler
 from hostler_dirty._sessions import Channel, Session
 from hostler_dirty._settings import DirtySettings
@@ -66,7 +68,6 @@ class Desk:
         self._calls: dict[int, int] = {}
         """Lease -> the call that it was granted for."""
         self._fates = Fates(self._loop)
-        self._stacks: dict[int, Callable[[str], None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self.doors = Doors(
@@ -75,6 +76,9 @@ class Desk:
         self.booting = settings.boot == "wait"
         """Until the first workers are ready callers wait: they are those of a former arbiter."""
         self.counts = {"granted": 0, "rejected": 0}
+        self.figures = Figures()
+        """Of this process and, with some delay, of all its workers."""
+        self.reports = Reports(self.figures, log)
 
     # -- doors ------------------------------------------------------------------------------------------
 
@@ -103,7 +107,8 @@ class Desk:
         """The caller closed its session: it waits no more, and its leases come back."""
         self.sessions.pop(session.id, None)
         for call in session.waiting:
-            self.scheduler.cancel((session.id, call))
+            if self.scheduler.cancel((session.id, call)):
+                self.figures.add("cancelled_total", ("queue",))
         for channel in session.channels.values():
             if channel.lease:
                 self._carry_out(self.scheduler.recall(channel.lease))
@@ -139,6 +144,7 @@ class Desk:
         for number in forgotten:
             session.channels.pop(number, None)  # its lease comes back when the worker sees it closed
         if app not in self.scheduler.rules:
+            self.figures.add("rejected_total", (app, "not_found"))
             self._reject_with(session, frame.call, DirtyAppNotFoundError(app))
             return
         if session.guest:
@@ -152,16 +158,22 @@ class Desk:
             frame.deadline / 1e9, affinity, self.booting or bool(frame.flags & _wire.REPEATED), patience, longest,
             session.guest or bool(frame.flags & _wire.FED),
         )  # fmt: skip
-        self._carry_out(self.scheduler.ask(ticket, time.monotonic()))
+        now = time.monotonic()
+        verdicts = self.scheduler.ask(ticket, now)
+        self._carry_out(verdicts)
+        if verdicts and not ticket.waiting and isinstance(verdicts[0], Grant):
+            self.figures.observe("grant_seconds", (), int((time.monotonic() - now) * 1e9))
 
     def _unlease(self, session: Session, frame: Frame) -> None:
         """The caller gave up: the call waits no more, or its lease comes back."""
         session.waiting.discard(frame.call)
-        if not self.scheduler.cancel((session.id, frame.call)):
-            for channel in session.channels.values():
-                if channel.lease and self._calls.get(channel.lease) == frame.call:
-                    self._carry_out(self.scheduler.recall(channel.lease))
-                    return
+        if self.scheduler.cancel((session.id, frame.call)):
+            self.figures.add("cancelled_total", ("queue",))
+            return
+        for channel in session.channels.values():
+            if channel.lease and self._calls.get(channel.lease) == frame.call:
+                self._carry_out(self.scheduler.recall(channel.lease))
+                return
 
     def _stash(self, session: Session, frame: Frame) -> None:
         asked = _line.decode(frame.body)
@@ -188,9 +200,11 @@ class Desk:
 
     def dead(self, member: Member) -> None:
         """A worker has ended; its leases with it."""
-        for lease in self.scheduler.remove(member.id):
+        leases = self.scheduler.remove(member.id)
+        for lease in leases:
             self._by_lease.pop(lease.id, None)
             self._calls.pop(lease.id, None)
+        self.reports.ended(member, {lease.app for lease in leases} or set(member.apps))
         for channel in [c for c in self._channels.values() if c.worker == member.id]:
             self._forget(channel.id)
         self._fates.ended(member.id, member.fate())
@@ -216,41 +230,12 @@ class Desk:
             if lease:  # perhaps one that the worker never heard of
                 self._yielded(lease, 0.0)
         elif frame.kind == _wire.STACKS:
-            told = self._stacks.pop(frame.call, None)
-            if told is not None:
-                told(bytes(frame.body).decode("utf-8", "replace"))
+            self.reports.stacks(frame.call, bytes(frame.body).decode("utf-8", "replace"))
         elif frame.kind == _wire.EVENT:
-            self._event(member, _line.decode(frame.body))
+            assert self.pool is not None
+            self.reports.event(self.pool, member, _line.decode(frame.body))
         else:
             self._log.warning("dirty worker %d sent a frame of kind %d", member.slot, frame.kind)
-
-    def _event(self, member: Member, told: dict[str, Any]) -> None:
-        pool = self.pool
-        assert pool is not None
-        slot = pool.slots.get(member.slot)
-        if told["event"] == "log":
-            self._log.log(
-                told["level"], "dirty worker %d (pid %d): %s", member.slot, member.pid, told["text"]
-            )
-        elif told["event"] == "leaving":
-            pool.retire(member, "terminated")
-        elif (
-            told["event"] == "unhealthy"
-            and slot is not None
-            and slot.member is member
-            and slot.shadow is None
-        ):
-            self._log.warning(
-                "dirty worker %d: %s is not healthy: %s", member.slot, told["app"], told["message"]
-            )
-            self._loop.create_task(pool.reload_slot(slot, "unhealthy"))
-
-    def stacks(self, member: Member, told: Callable[[str], None]) -> None:
-        """Ask a worker where its threads are."""
-        number = next(self._ids)
-        self._stacks[number] = told
-        if member.peer is not None:
-            member.peer.send(_wire.pack(_wire.STACKS, number))
 
     def _yielded(self, lease: int, seconds: float) -> None:
         channel = self._by_lease.pop(lease, None)
@@ -292,6 +277,8 @@ class Desk:
             return
         session.waiting.discard(call)
         self.counts["granted"] += 1
+        waited = int((lease.granted - ticket.arrived) * 1e9)
+        self.figures.observe("queue_wait_seconds", (ticket.app,), waited)
         fds: tuple[int, ...] = ()
         channel = next((c for c in session.channels.values() if c.worker == member.id and not c.lease), None)
         if channel is None:
@@ -339,6 +326,7 @@ class Desk:
         number, call = key_of(reject.ticket)
         session = self.sessions.get(number)
         self.counts["rejected"] += 1
+        self.figures.add("rejected_total", (reject.ticket.app, reject.reason))
         if session is not None:
             session.waiting.discard(call)
             self._reject_with(session, call, self._error(reject))

@@ -25,8 +25,8 @@ from hostler_dirty.errors import (
 )
 
 if TYPE_CHECKING:
-    from hostler_dirty.codecs import Codec
     from hostler_dirty._runtime import Runtime
+    from hostler_dirty.codecs import Codec
 
 logger = logging.getLogger("hostler.dirty")
 
@@ -329,7 +329,7 @@ class Executor:
                 (call.app, call.action, outcome), job.began, job.came, job.went + _payload.octets_of(data)
             )
             if outcome == "cancelled":
-                table.add("cancelled_total", (call.app, "run"))
+                table.add("cancelled_total", ("run",))
 
 
 _OUTCOMES = {DirtyTimeoutError: "timeout", DirtyCancelledError: "cancelled"}

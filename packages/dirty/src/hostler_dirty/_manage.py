@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 LONGEST_RETURN = 2.0
 """Seconds; a worker that native code holds gives nothing back."""
+IGNORED = ("swallowed", "killed")
+"""Results of interrupts that the app did not heed."""
 
 
 async def run(arbiter: Arbiter, words: list[str], answer: Callable[[dict[str, Any]], None]) -> None:
@@ -28,8 +31,14 @@ async def run(arbiter: Arbiter, words: list[str], answer: Callable[[dict[str, An
 
 async def _run(arbiter: Arbiter, words: list[str]) -> dict[str, Any]:
     command, rest = words[0], words[1:]
+    _check(command, rest)
     if command == "status":
         return status(arbiter)
+    if command == "ready":
+        return ready(arbiter, rest[0] if rest else None)
+    if command == "metrics":
+        _pool(arbiter)
+        return {"ok": True, "rows": arbiter.readings.rows()}
     if command in ("add", "remove"):
         count = _number(rest[0]) if rest else 1
         return (_add if command == "add" else _remove)(arbiter, count)
@@ -40,61 +49,103 @@ async def _run(arbiter: Arbiter, words: list[str]) -> dict[str, Any]:
         for slot in slots:
             _pool(arbiter).retry(slot)
         return {"ok": True, "slots": [slot.index for slot in slots]}
-    if command in ("drain", "stacks") and rest:
-        slot = _pool(arbiter).slots.get(_number(rest[0]))
-        if slot is None or slot.member is None:
-            raise DirtyUsageError(f"there is no worker in slot {rest[0]}")
-        if command == "drain":
-            _pool(arbiter).retire(slot.member, "drained")
-            return {"ok": True, "slot": slot.index, "pid": slot.member.pid}
-        return await _stacks(arbiter, slot)
-    raise DirtyUsageError(
-        f"{' '.join(words)!r} is none of: status, add [N], remove [N], reload [APP], retry [APP], drain SLOT, "
-        "stacks SLOT"
-    )
+    found = _pool(arbiter).slots.get(_number(rest[0], least=0))
+    if found is None or found.member is None:
+        raise DirtyUsageError(f"there is no worker in slot {rest[0]}")
+    if command == "drain":
+        _pool(arbiter).retire(found.member, "drained")
+        return {"ok": True, "slot": found.index, "pid": found.member.pid}
+    return await _stacks(arbiter, found)
+
+
+def _check(command: str, rest: list[str]) -> None:
+    """The command exists, and has as many words as it takes. Raises DirtyUsageError."""
+    if command not in _WORDS:
+        raise DirtyUsageError(f"{command!r} is none of: {', '.join(_usage(name) for name in _WORDS)}")
+    takes, needed = _WORDS[command]
+    if len(rest) > bool(takes) or (needed and not rest):
+        raise DirtyUsageError(f"usage: {_usage(command)}")
+
+
+_WORDS = {
+    "status": ("", False),
+    "ready": ("APP", False),
+    "metrics": ("", False),
+    "add": ("N", False),
+    "remove": ("N", False),
+    "reload": ("APP", False),
+    "retry": ("APP", False),
+    "drain": ("SLOT", True),
+    "stacks": ("SLOT", True),
+}
+"""Command -> the word that it takes, and whether it has to be there."""
+
+
+def _usage(command: str) -> str:
+    takes, needed = _WORDS[command]
+    if command == "metrics":
+        takes = "--format prometheus"
+    return command if not takes else f"{command} {takes}" if needed else f"{command} [{takes}]"
 
 
 def status(arbiter: Arbiter) -> dict[str, Any]:
     """Everything that can be seen from outside, as plain values."""
     pool, desk, now = _pool(arbiter), arbiter.desk, time.monotonic()
-    slots = []
-    for slot in sorted(pool.slots.values(), key=lambda s: s.index):
-        member = slot.member
-        slots.append(
-            {
-                "slot": slot.index,
-                "state": slot.state if member is None or member.state != "draining" else "draining",
-                "apps": list(slot.apps),
-                "pid": member.pid if member else None,
-                "generation": member.generation if member else slot.generation,
-                "restarts": slot.restarts,
-                "served": member.served if member else 0,
-                "running": len(member.running()) if member else 0,
-                "rss": member.rss() if member else 0,
-                "age": round(now - member.started, 1) if member else 0.0,
-                "error": slot.last_error,
-            }
-        )
-    apps = {
-        app: {
-            "slots": arbiter.placement.hosts(app),
-            "ready": sum(app in h.apps and not h.draining for h in desk.scheduler.hosts.values()),
-            "queued": desk.scheduler.length(app),
-            "oldest": round(desk.scheduler.oldest(app, now), 3),
-        }
-        for app in desk.scheduler.rules
-    }
+    ignored = Counter[str]()
+    for name, labels, figures in desk.figures.total():
+        if name == "interrupt_total" and labels[1] in IGNORED:
+            ignored[labels[0]] += figures[0]
+    slots = sorted(pool.slots.values(), key=lambda slot: slot.index)
     return {
         "ok": True,
         "pid": arbiter.pid,
-        "slots": slots,
-        "apps": apps,
+        "slots": [{**_slot(slot, now), "ignored": ignored[str(slot.index)]} for slot in slots],
+        "apps": {app: _app(arbiter, app, now) for app in desk.scheduler.rules},
         "sessions": len(desk.sessions),
         "leases": len(desk.scheduler.leases),
         "granted": desk.counts["granted"],
         "rejected": desk.counts["rejected"],
         "stash_octets": desk.store.octets,
     }
+
+
+def _slot(slot: Slot, now: float) -> dict[str, Any]:
+    member = slot.member
+    return {
+        "slot": slot.index,
+        "state": slot.state if member is None or member.state != "draining" else "draining",
+        "apps": list(slot.apps),
+        "pid": member.pid if member else None,
+        "generation": member.generation if member else slot.generation,
+        "next": slot.shadow.pid if slot.shadow else None,
+        "restarts": slot.restarts,
+        "served": member.served if member else 0,
+        "running": len(member.running()) if member else 0,
+        "rss": member.rss() if member else 0,
+        "age": round(now - member.started, 1) if member else 0.0,
+        "beat": round(member.beat_age(), 1) if member else 0.0,
+        "error": " ".join(slot.last_error.split()),
+    }
+
+
+def _app(arbiter: Arbiter, app: str, now: float) -> dict[str, Any]:
+    scheduler, pool = arbiter.desk.scheduler, _pool(arbiter)
+    count = scheduler.ready(app)
+    return {
+        "slots": arbiter.placement.hosts(app),
+        "state": "ready" if count else pool.state_of(app)[0],
+        "ready": count,
+        "queued": scheduler.length(app),
+        "oldest": round(scheduler.oldest(app, now), 3),
+    }
+
+
+def ready(arbiter: Arbiter, app: str | None) -> dict[str, Any]:
+    """Whether calls of an app, or of every one, would find a worker: what a probe asks."""
+    _slots_of(arbiter, app)
+    now = time.monotonic()
+    apps = {path: _app(arbiter, path, now) for path in arbiter.desk.scheduler.rules if app in (None, path)}
+    return {"ok": all(row["ready"] for row in apps.values()), "apps": apps}
 
 
 async def reload(arbiter: Arbiter, app: str | None) -> dict[str, Any]:
@@ -144,9 +195,9 @@ def _remove(arbiter: Arbiter, count: int) -> dict[str, Any]:
 async def _stacks(arbiter: Arbiter, slot: Slot) -> dict[str, Any]:
     done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     assert slot.member is not None
-    arbiter.desk.stacks(slot.member, done.set_result)
+    arbiter.desk.reports.ask_stacks(slot.member, done.set_result)
     try:
-        return {"ok": True, "stacks": await asyncio.wait_for(done, 5.0)}
+        return {"ok": True, "text": await asyncio.wait_for(done, 5.0)}
     except asyncio.TimeoutError:
         raise DirtyUsageError("the worker does not answer: native code holds it") from None
 
@@ -164,7 +215,7 @@ def _pool(arbiter: Arbiter) -> Any:
     return arbiter.pool
 
 
-def _number(text: str) -> int:
-    if not text.isdigit():
-        raise DirtyUsageError(f"{text!r} is no number")
+def _number(text: str, *, least: int = 1) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6) or int(text) < least:
+        raise DirtyUsageError(f"{text!r} is no number" + (f" from {least} on" if least else ""))
     return int(text)

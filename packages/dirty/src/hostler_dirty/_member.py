@@ -59,6 +59,11 @@ class Member:
     aborted: float = 0.0
     served_limit: int = 0
 
+    def __str__(self) -> str:
+        """As the log names it."""
+        apps = ", ".join(self.apps)
+        return f"dirty worker {self.slot} (pid {self.pid}, generation {self.generation}, {apps})"
+
     @property
     def pid(self) -> int:
         return self.process.pid

@@ -60,7 +60,9 @@ METRICS = {
     "grant_seconds": _seconds((), "What the arbiter needed to grant a worker that was free."),
     "payload_bytes": Metric("counter", ("dir",), "Octets of arguments (in) and answers (out)."),
     "rejected_total": Metric("counter", ("app", "reason"), "Calls that no worker ran."),
-    "cancelled_total": Metric("counter", ("app", "stage"), "Calls whose caller left or gave up: queue, run."),
+    "cancelled_total": Metric(
+        "counter", ("stage",), "Calls whose caller left or gave up: queue, batch, run."
+    ),
     "interrupt_total": Metric(
         "counter", ("slot", "result"), "Calls that were interrupted: raised, late, swallowed, killed."
     ),

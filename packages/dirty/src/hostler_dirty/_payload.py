@@ -111,7 +111,8 @@ def octets_of(data: bytes) -> int:
     body: int = _wire.HEADER.unpack_from(data)[8]
     at = _wire.HEADER.size + body
     entries = (_wire.ENTRY.unpack_from(data, at + index * _wire.ENTRY.size) for index in range(count))
-    return body + sum(length for _, length in entries)
+    beside: int = sum(length for _, length in entries)
+    return body + beside
 
 
 _COUNT = 6

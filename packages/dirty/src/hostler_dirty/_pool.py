@@ -125,10 +125,7 @@ class Pool:
         self._watch_exit(member)
         self._run_hook("dirty_post_fork", self.settings.post_fork, member)
         member.orders(self._boot(member), self._doorbell)
-        self.log.info(
-            "dirty worker %d (pid %d, generation %d) starts: %s",
-            slot.index, member.pid, member.generation, ", ".join(slot.apps),
-        )  # fmt: skip
+        self.log.info("%s starts", member)
 
     def _boot(self, member: Member) -> dict[str, Any]:
         settings = self.settings
@@ -167,7 +164,7 @@ class Pool:
         elif frame.kind == _wire.INITFAIL:
             told = _line.decode(frame.body)
             member.last_error = f"{told['app']}: {told['message']}"
-            self.log.error("dirty worker %d: %s\n%s", member.slot, member.last_error, told["traceback"])
+            self.log.error("%s cannot load: %s\n%s", member, member.last_error, told["traceback"])
         else:
             self._on_frame(member, frame)
 
@@ -182,10 +179,7 @@ class Pool:
         if slot.shadow is member:
             old, slot.member, slot.shadow = slot.member, member, None
         slot.state, slot.last_error = "ready", ""
-        self.log.info(
-            "dirty worker %d (pid %d) is ready after %.1f s",
-            member.slot, member.pid, member.ready_at - member.started,
-        )  # fmt: skip
+        self.log.info("%s is ready after %.1f s", member, member.ready_at - member.started)
         self._on_ready(member, infos)
         if old is not None:
             self.retire(old, slot.why or "reload")
@@ -200,6 +194,7 @@ class Pool:
             return
         member.doom = member.doom or why
         was, member.state = member.state, "draining"
+        self.log.info("%s is to end: %s", member, member.doom)
         self._on_retire(member)
         if was == "booting":
             member.kill(signal.SIGKILL)
@@ -212,11 +207,7 @@ class Pool:
 
     def _overdue(self, member: Member) -> None:
         if member.state != "dead":
-            self.log.warning(
-                "dirty worker %d (pid %d) did not end within dirty_graceful_timeout: killed",
-                member.slot,
-                member.pid,
-            )
+            self.log.warning("%s did not end within dirty_graceful_timeout: killed", member)
             member.kill(signal.SIGKILL)
 
     def _control_lost(self, member: Member) -> None:
@@ -256,9 +247,8 @@ class Pool:
         fate = member.fate()
         self.log.log(
             logging.INFO if expected else logging.ERROR,
-            "dirty worker %d (pid %d, generation %d) ended: %s%s",
-            member.slot, member.pid, member.generation, member.exit_reason,
-            f" ({fate['signal'] or 'exit code ' + str(fate['exit_code'])})",
+            "%s ended: %s (%s)", member, member.exit_reason,
+            fate["signal"] or f"exit code {fate['exit_code']}",
         )  # fmt: skip
         self._on_dead(member)
         self._run_hook("dirty_worker_exit", self.settings.worker_exit, member)
@@ -302,8 +292,8 @@ class Pool:
         if slot.failures >= TRIES and not ready:
             slot.state = "failed"
             self.log.error(
-                "dirty slot %d failed %d times in a row and is given up (%s): `server ctl dirty retry`, or reload",
-                slot.index, slot.failures, why,
+                "dirty slot %d (%s) failed %d times in a row and is given up (%s): `server ctl dirty retry`, or reload",
+                slot.index, ", ".join(slot.apps), slot.failures, why,
             )  # fmt: skip
             return
         if delay is None:
@@ -311,6 +301,7 @@ class Pool:
             delay = min(longest, FIRST_DELAY * 2 ** min(slot.failures - 1, 8)) * random.uniform(0.9, 1.1)
             if ready and slot.failures == 1:
                 delay = 0.0
+        self.log.info("dirty slot %d (%s) starts again in %.1f s", slot.index, ", ".join(slot.apps), delay)
         slot.state = "backoff"
         slot.retry_at = time.monotonic() + delay
         slot.timer = self._loop.call_later(delay, self._start, slot)
@@ -344,7 +335,7 @@ class Pool:
         waiter = slot.waiter
         result = await waiter
         if result:
-            self.log.error("dirty slot %d keeps its old worker: %s", slot.index, result)
+            self.log.error("dirty slot %d keeps its old worker, %s: %s", slot.index, slot.member, result)
         return result
 
     def retry(self, slot: Slot) -> None:

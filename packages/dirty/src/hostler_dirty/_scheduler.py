@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import zlib
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -224,6 +225,14 @@ class Scheduler:
     def length(self, app: str) -> int:
         """How many calls wait for the app."""
         return sum(queue.length for queue in self._queues.values() if queue.app == app)
+
+    def depths(self) -> dict[tuple[str, int], int]:
+        """How many calls wait, by app and priority."""
+        return Counter((t.app, t.priority) for t in self._tickets.values() if t.waiting)
+
+    def ready(self, app: str) -> int:
+        """How many workers take calls of the app."""
+        return sum(1 for _ in self._open_hosts(app))
 
     def oldest(self, app: str, now: float) -> float:
         """How long the oldest call of the app has waited."""

@@ -25,6 +25,7 @@ from hostler_dirty._front import Front
 from hostler_dirty._member import Member
 from hostler_dirty._placement import Need, Placement
 from hostler_dirty._pool import Pool
+from hostler_dirty._readings import Readings
 from hostler_dirty._scheduler import Rules
 from hostler_dirty._settings import DirtySettings
 from hostler_dirty._watch import Watch
@@ -118,6 +119,7 @@ class Arbiter:
             self._ready, self.desk.retire, self._dead, self.desk.worker_frame,
         )  # fmt: skip
         self.desk.pool = self.pool
+        self.readings = Readings(self.pool, self.desk, ctx.measure)
         self.pool.infos = self.infos
         self.pool.slot_env = self.slot_env
         self._announce()
@@ -150,7 +152,9 @@ class Arbiter:
         """Ask a throw-away process what the classes say, and spread the apps."""
         specs = _placement.parse_all(self.cfg.apps, self.cfg.workers)
         found = await _probe.probe([spec.path for spec in specs])
-        self.infos = {path: self._spoken(path, told["info"]) for path, told in found.items() if "info" in told}
+        self.infos = {
+            path: self._spoken(path, told["info"]) for path, told in found.items() if "info" in told
+        }
         for path, told in found.items():
             if "error" in told and self.cfg.boot == "wait":
                 self.log.error("%s cannot be imported:\n%s", path, told["trace"])
@@ -239,6 +243,7 @@ class Arbiter:
             watch.inspect()
             self.desk.give_up(self.pool)
             self.desk.doors.keep_front()
+            self.readings.turn(time.monotonic(), self.cfg.metrics_interval)
             await asyncio.sleep(TICK)
 
     # -- orders -----------------------------------------------------------------------------------------

@@ -72,6 +72,11 @@ class DirtySettings:
         30.0, kind=seconds(), help="How often an idle worker's health() is asked; 0: never."
     )
     slow_call: float = setting(0.0, kind=seconds(), help="Log calls that take longer than this; 0: none.")
+    metrics_interval: float = setting(
+        10.0,
+        kind=seconds(),
+        help="How often the pool's figures go to a logger that sends some (statsd); 0: never.",
+    )
     on_starting: Callable[..., Any] | None = setting(
         None,
         kind=hook(1),

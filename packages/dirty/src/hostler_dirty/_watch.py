@@ -45,7 +45,7 @@ class Watch:
         limits = [self._info(path, "init_timeout") for path in member.apps]
         if all(limits) and now - member.started > sum(limits):
             member.last_error = f"init() took longer than {sum(limits):g} s"
-            self._pool.log.error("dirty worker %d: %s", member.slot, member.last_error)
+            self._pool.log.error("%s is killed: %s", member, member.last_error)
             member.kill(signal.SIGKILL)
 
     def _inspect_calls(self, member: Member, now: float) -> None:
@@ -59,9 +59,7 @@ class Watch:
         if late and len(late) < len(running) and now - late[0][1] / 1e9 < 3 * grace:
             return  # other calls of the worker may finish first
         if late:
-            self._pool.log.error(
-                "dirty worker %d (pid %d) does not heed the end of a call: aborted", member.slot, member.pid
-            )
+            self._pool.log.error("%s does not heed the end of a call: aborted", member)
             member.doom = member.doom or "timeout"
             member.aborted = now
             member.kill(signal.SIGABRT)
@@ -79,7 +77,7 @@ class Watch:
             why = "max_rss"
         if why and time.monotonic() >= slot.recycle_after:
             slot.recycle_after = time.monotonic() + STABLE
-            self._pool.log.info("dirty worker %d is replaced: %s", slot.index, why)
+            self._pool.log.info("%s is replaced: %s", member, why)
             member.served_limit = 0
             self._tasks.append(asyncio.ensure_future(self._pool.reload_slot(slot, why)))
             self._tasks = [task for task in self._tasks if not task.done()]
