@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Callable, Mapping
 from os import getuid
 
-from hostler_dirty import _front, _line
+from hostler_dirty import _front, _line, _wire
 from hostler_dirty._front import Front
+from hostler_dirty.errors import DirtyConnectionError, describe
 
 
 class Doors:
@@ -24,6 +26,8 @@ class Doors:
         self._loop, self._log, self._admit = loop, log, admit
         self._sockets: list[socket.socket] = []
         self._front: Front | None = None
+        self._turned_away: set[int] = set()
+        """Users of whom the log tells already."""
 
     def open(self, descriptors: Mapping[str, int]) -> None:
         """Answer the doorbell and the control socket."""
@@ -97,10 +101,18 @@ class Doors:
             return
         uid = _front.peer(sock)[1] if hasattr(socket, "SO_PEERCRED") else getuid()
         if uid not in users:
-            self._log.warning("a user without the right to it (uid %d) knocked at the dirty %s", uid, name)
-            sock.close()
+            self._turn_away(sock, uid, name)
             return
         self._admit(sock, not guest, guest)
+
+    def _turn_away(self, sock: socket.socket, uid: int, name: str) -> None:
+        if uid not in self._turned_away:
+            self._turned_away.add(uid)
+            self._log.warning("a user without the right to it (uid %d) knocked at the dirty %s", uid, name)
+        error = DirtyConnectionError(f"The user {uid} may not call here (dirty_bind_users)")
+        with sock, contextlib.suppress(OSError):
+            sock.setblocking(False)
+            sock.send(_wire.pack(_wire.REJECT, 0, _line.encode(describe(error))))
 
     def _again(self, door: socket.socket, users: frozenset[int]) -> None:
         if door.fileno() >= 0:  # an outsiders' door may have been closed meanwhile

@@ -93,6 +93,9 @@ class Hub:
             if not self.greeted.done():
                 self.greeted.set_result(None)
             return
+        if not self.greeted.done():  # turned away
+            self.greeted.set_exception(error_of(frame))
+            return
         future = self._waiting.pop(frame.call, None)
         if frame.kind == _wire.GRANT:
             self._granted(frame, future)
@@ -289,6 +292,15 @@ class Hubs:
         hub = self._hubs.pop(loop, None)
         if hub is not None:
             hub.close()
+
+    def leave(self) -> None:
+        """This process calls another pool from now on: close every hub."""
+        hubs, self._hubs = self._hubs, {}
+        for loop, hub in hubs.items():
+            if loop.is_running():
+                loop.call_soon_threadsafe(hub.close)
+            else:
+                hub.close()
 
     def clear(self) -> None:
         """After a fork: the parent's loops are not ours, so nothing is done with them."""

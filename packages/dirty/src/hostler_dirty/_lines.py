@@ -65,6 +65,8 @@ class Line:
             raise
 
     def _welcome(self, frame: Frame) -> None:
+        if frame.kind == _wire.REJECT:
+            raise error_of(frame)
         if frame.kind != _wire.WELCOME:
             raise DirtyProtocolError("The arbiter does not greet")
         greeting = _line.decode(frame.body)

@@ -13,14 +13,18 @@ from hostler_dirty import _line
 from hostler_dirty._place import HERE
 from hostler_dirty.errors import DirtyConnectionError, DirtyUsageError
 
-SUCCESSION = 5.0
-"""Seconds that a caller from outside, which has had a session before, waits for a door that nobody answers."""
+SUCCESSION = 30.0
+"""Seconds that a caller from outside, which has had a session before, waits for who replaces a dead arbiter."""
+RESTORED = 3.0
+"""As long it waits for a socket file that is gone: it is made anew, or the server has stopped."""
+GREETED = 5.0
 PATIENCE = 1.0
 
 
 def settle(address: str) -> None:
     """This process calls the pool behind that socket file from now on. Raises DirtyConnectionError, DirtyUsageError."""
-    from hostler_dirty._lines import PILE  # noqa: PLC0415  (it leans on this module)
+    from hostler_dirty._hub import HUBS  # noqa: PLC0415  (both lean on this module)
+    from hostler_dirty._lines import PILE  # noqa: PLC0415
 
     scheme, _, path = address.partition(":")
     if scheme != "unix" or not path:
@@ -28,11 +32,11 @@ def settle(address: str) -> None:
     if HERE.doorbell >= 0:
         raise DirtyUsageError("This process has a dirty pool of its own: use get_dirty_client()")
     if path != HERE.address:
-        for reset in HERE.resets:
-            reset()
+        PILE.clear()
+        HUBS.leave()
         HERE.address, HERE.welcomed, HERE.refused_since = path, False, 0.0
     try:
-        PILE.put(PILE.fresh(time.monotonic_ns() + int(SUCCESSION * 1e9)))
+        PILE.put(PILE.fresh(time.monotonic_ns() + int(GREETED * 1e9)))
     except TimeoutError:
         raise DirtyConnectionError(f"The server at {address} does not answer") from None
 
@@ -71,7 +75,8 @@ def _knock() -> socket.socket:
     except (ConnectionRefusedError, FileNotFoundError) as error:
         sock.close()
         HERE.refused_since = HERE.refused_since or time.monotonic()
-        if HERE.welcomed and time.monotonic() - HERE.refused_since < SUCCESSION:
+        wait = RESTORED if isinstance(error, FileNotFoundError) else SUCCESSION
+        if HERE.welcomed and time.monotonic() - HERE.refused_since < wait:
             raise Later from error
         raise
     except OSError:
