@@ -113,18 +113,24 @@ __all__ = [
     "stash",
 ]
 
+
+def _supervised(settings: DirtySettings) -> bool:
+    return bool(importlib.import_module("hostler_dirty._chosen").supervised(settings))
+
+
 service = ServiceType(
     name="dirty",
-    serve="hostler_dirty._service:serve",
+    serve="hostler_dirty._chosen:serve",
     summary="a pool of stateful workers for heavy work (dirty arbiters)",
     settings=DirtySettings,
     wanted=lambda settings: bool(settings.apps) and settings.workers > 0,
-    validate="hostler_dirty._service:validate",
-    bind="hostler_dirty._service:bind",
-    join="hostler_dirty._join:join",
+    supervised=_supervised,
+    validate="hostler_dirty._chosen:validate",
+    bind="hostler_dirty._chosen:bind",
+    join="hostler_dirty._chosen:join",
     attend="hostler_dirty._join:attend",
     offer="hostler_dirty._request:offer",
-    control="hostler_dirty._control:control",
+    control="hostler_dirty._chosen:control",
     stop_timeout="graceful_timeout",
 )
 

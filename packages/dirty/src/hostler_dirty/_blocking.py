@@ -226,6 +226,7 @@ class Feeder:
 def execute(app: str, action: str, args: Any, kwargs: dict[str, Any], options: Options) -> Any:
     """A unary call."""
     if HERE.executor is not None:
+        forget_asyncio(options)
         return HERE.executor.execute(app, action, args, kwargs, options)
     caller = Caller(app, action, args, kwargs, options, 0)
     try:

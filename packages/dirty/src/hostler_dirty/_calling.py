@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hostler_dirty import _arena, _line, _order, _payload, _wire, codecs
+from hostler_dirty import _arena, _line, _parcel, _payload, _wire, codecs
 from hostler_dirty._app import running_call
 from hostler_dirty._arena import STARTED, Absent, Arena, Page, Window
 from hostler_dirty._codec import Feed
@@ -255,10 +255,10 @@ class Channel:
         options: Any = None
         if plan.attempt > 1 or plan.options.trace:
             options = {"attempt": plan.attempt, "trace": plan.options.trace}
-        args, kwargs, coded = plan.args, plan.kwargs, None
+        place = coded = None
         if plan.codec is not None:
-            place, *values = _order.without_feed(args, kwargs)
-            args, kwargs, coded = plan.codec.name, place, (plan.codec, values)
+            place, *values = _parcel.without_feed(plan.args, plan.kwargs)
+            coded = plan.codec, values
         return _payload.compose(
             _wire.CALL,
             plan.id,
@@ -268,8 +268,8 @@ class Channel:
                 self.size,
                 plan.app,
                 plan.action,
-                args,
-                kwargs,
+                plan.codec.name if plan.codec else plan.args,
+                place if plan.codec else plan.kwargs,
                 options,
             ),
             self.memory,

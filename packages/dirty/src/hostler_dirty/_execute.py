@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hostler_dirty import _app, _codec, _hosting, _line, _order, _payload, _wire
+from hostler_dirty import _app, _codec, _hosting, _line, _parcel, _payload, _wire
 from hostler_dirty._app import Call, DirtyCancelled, DirtyDeadlineExceeded, Marks
 from hostler_dirty._hosting import Hosted
 from hostler_dirty._served import Feeding, Served
@@ -149,7 +149,7 @@ class Executor:
         if feed is not None:
             feed.codec = codec
         job.codec = codec
-        job.args, job.kwargs = _order.with_feed(place, args, kwargs, feed)
+        job.args, job.kwargs = _parcel.with_feed(place, args, kwargs, feed)
 
     def _claim(self, job: Job) -> bool:
         """The lease is good, and the channel is this call's from now on."""

@@ -8,8 +8,8 @@ from hostler_dirty import _place
 from hostler_dirty._settings import DirtySettings
 
 
-def join(settings: DirtySettings, bound: Bound) -> None:
-    """This worker may call the pool."""
+def connect(settings: DirtySettings, bound: Bound) -> None:
+    """This worker may call the pool, which needs no backend: its callers are the clients' own way."""
     _place.join(bound.descriptors["ring"], settings.timeout, settings.max_payload)
 
 

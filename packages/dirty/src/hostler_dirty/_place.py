@@ -58,6 +58,11 @@ def join(doorbell: int, timeout: float, max_payload: int) -> None:
         reset()
 
 
+def enter(executor: Any, timeout: float, max_payload: int) -> None:
+    """This process's calls go to another executor from now on."""
+    HERE.executor, HERE.timeout, HERE.max_payload = executor, timeout, max_payload
+
+
 def _after_fork() -> None:
     for reset in HERE.resets:
         reset()

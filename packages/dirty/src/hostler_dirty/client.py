@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hostler_dirty._app import path_of
-from hostler_dirty._calling import DEFAULT, Options
+from hostler_dirty._calling import DEFAULT, Options, forget_asyncio
 from hostler_dirty._place import HERE
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class DirtyClient:
         from hostler_dirty import _blocking  # noqa: PLC0415
 
         if HERE.executor is not None:
+            forget_asyncio(self._options)
             return HERE.executor.stream(app_path, action, args, kwargs, self._options)  # type: ignore[no-any-return]
         return _blocking.DirtyStream(app_path, action, args, kwargs, self._options)
 

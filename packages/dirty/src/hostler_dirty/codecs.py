@@ -18,7 +18,17 @@ from hostler.plugin import find_extension
 from hostler_dirty import _codec
 from hostler_dirty.errors import DirtyConfigError, DirtyError, DirtySerializationError
 
-__all__ = ["DEFAULT", "GROUP", "MSGPACK", "PICKLE", "Codec", "check_default", "described", "find", "find_other"]
+__all__ = [
+    "DEFAULT",
+    "GROUP",
+    "MSGPACK",
+    "PICKLE",
+    "Codec",
+    "check_default",
+    "described",
+    "find",
+    "find_other",
+]
 
 GROUP = "hostler.dirty_codecs"
 DEFAULT = "msgpack"
@@ -98,6 +108,6 @@ def check_default(name: str) -> None:
     """Whether `dirty_codec` may be this one. Raises DirtyConfigError."""
     if name != DEFAULT and not find(name).data_only:
         raise DirtyConfigError(
-            f"dirty_codec: {name} may run code while it decodes, so it cannot be the default: an app that needs it says "
-            f"so itself (codec = {name!r})"
+            f"dirty_codec: {name} may run code while it decodes, so it cannot be the default; an app that needs it "
+            f"says so itself: codec = {name!r}"
         )

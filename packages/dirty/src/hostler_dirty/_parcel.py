@@ -53,7 +53,7 @@ def unpack(packed: Packed, codec: Codec | None) -> Any:
 
 
 @dataclass(slots=True)
-class Order:
+class Parcel:
     """One call."""
 
     id: int
@@ -72,8 +72,8 @@ class Order:
     trace: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: Plan) -> Order:
-        """The order for a planned call. Raises as `pack` does."""
+    def of(cls, plan: Plan) -> Parcel:
+        """The parcel for a planned call. Raises as `pack` does."""
         place, args, kwargs = without_feed(plan.args, plan.kwargs)
         return cls(
             plan.id, plan.app, plan.action, pack((args, kwargs), plan.codec, plan.limit), place, plan.deadline,
@@ -96,7 +96,9 @@ def without_feed(args: Any, kwargs: dict[str, Any]) -> tuple[int | str | None, A
     return None, args, kwargs
 
 
-def with_feed(place: int | str | None, args: Any, kwargs: dict[str, Any], feed: Any) -> tuple[Any, dict[str, Any]]:
+def with_feed(
+    place: int | str | None, args: Any, kwargs: dict[str, Any], feed: Any
+) -> tuple[Any, dict[str, Any]]:
     """The arguments, with the input stream where it belongs."""
     if isinstance(place, int):
         return [*args[:place], feed, *args[place + 1 :]], kwargs
