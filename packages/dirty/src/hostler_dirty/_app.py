@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -43,6 +43,21 @@ class DirtyApp:
     """The longest wait for a worker, seconds."""
     no_worker_wait: float = 0.0
     """How long a call waits for a worker while none is ready, seconds; 0: it fails at once."""
+    max_requests: int | None = None
+    """Replace a worker of it after so many calls; 0: never."""
+    max_requests_jitter: int | None = None
+    """The most that is added to `max_requests`, at random."""
+    max_rss: int | None = None
+    """Replace a worker of it whose resident memory exceeds so many octets; 0: never."""
+    kill_on_cancel: bool = False
+    """A call whose caller has gone and that does not end within `cancel_grace` is killed with its worker; otherwise
+    it may go on until its deadline."""
+    reload: str = "start-first"
+    """`stop-first`: at a reload a worker ends before the next one starts, because two do not fit into the machine."""
+    nice: int = 0
+    """Added to the niceness of its workers, -20 to 19."""
+    cpu_affinity: Sequence[int] | None = None
+    """The CPUs that its workers may use; None: all."""
     dedicated: bool = False
     """Its workers host no other app that is limited."""
     memory: float = 1.0
@@ -166,6 +181,7 @@ def describe(cls: type) -> dict[str, Any]:
 
 _DESCRIBED = (
     "workers", "timeout", "init_timeout", "cancel_grace", "max_queue", "max_queue_wait", "no_worker_wait",
+    "max_requests", "max_requests_jitter", "max_rss", "kill_on_cancel", "reload", "nice", "cpu_affinity",
     "dedicated", "memory", "resources", "env", "codec", "stashes",
 )  # fmt: skip
 

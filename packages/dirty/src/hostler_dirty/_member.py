@@ -15,7 +15,7 @@ from typing import Any
 from hostler_dirty import _arena, _line, _wire
 from hostler_dirty._arena import Page
 from hostler_dirty._peer import Peer
-from hostler_dirty._runtime_words import COST, HEARTBEAT, SERVED, SLOTS, page_octets
+from hostler_dirty._runtime_words import COST, HEARTBEAT, SERVED, SLOTS, page_octets, unwanted
 
 MAIN = (
     "import sys\nif sys.path and not sys.path[0]: del sys.path[0]\n"
@@ -58,6 +58,8 @@ class Member:
     last_error: str = ""
     aborted: float = 0.0
     served_limit: int = 0
+    rss_limit: int = 0
+    """Resident octets beyond which it is replaced; 0: none."""
 
     def __str__(self) -> str:
         """As the log names it."""
@@ -94,7 +96,11 @@ class Member:
         for index in range(self.threads):
             at = SLOTS + 3 * index
             if words[at]:
-                found.append((int(words[at]), int(words[at + 1]), int(words[at + 2])))
+                deadline, began = int(words[at + 1]), int(words[at + 2])
+                mark = unwanted(self.threads, index)
+                if words[mark] == began:  # nobody wants it any more, and its app has it killed then
+                    deadline = min(deadline or int(words[mark + 1]), int(words[mark + 1]))
+                found.append((int(words[at]), deadline, began))
         return found
 
     def room(self) -> int:

@@ -12,13 +12,11 @@ import logging
 import os
 import random
 import signal
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from hostler_dirty import _functions, _line, _member, _wire
+from hostler_dirty import _functions, _line, _member, _orders, _traits, _wire
 from hostler_dirty._member import Member
 from hostler_dirty._peer import Peer
 from hostler_dirty._placement import Placement
@@ -95,10 +93,7 @@ class Pool:
         """Start the next generation of the slot, beside the present one if there is one."""
         slot.timer = None
         slot.generation += 1
-        env: dict[str, str] = {}
-        for path in slot.apps:
-            env.update(self.infos.get(path, {}).get("env") or {})
-        env.update(self.slot_env.get(slot.index, {}))
+        env = {**_traits.environment(slot.apps, self.infos), **self.slot_env.get(slot.index, {})}
         try:
             member = _member.start(
                 next(self._ids), slot.index, slot.generation, slot.apps, self.settings.threads, env
@@ -106,9 +101,10 @@ class Pool:
         except OSError as error:
             self._failed(slot, f"it cannot be started: {error}")
             return
-        if self.settings.max_requests:
-            jitter = random.randint(0, self.settings.max_requests_jitter)
-            member.served_limit = self.settings.max_requests + jitter
+        member.nice = _traits.nice(slot.apps, self.infos)
+        member.affinity = _traits.affinity(slot.apps, self.infos)
+        member.served_limit = _traits.served_limit(slot.apps, self.infos, self.settings)
+        member.rss_limit = _traits.rss_limit(slot.apps, self.infos, self.settings)
         self.members[member.id] = member
         if slot.member is None:
             slot.member = member
@@ -124,28 +120,8 @@ class Pool:
         )
         self._watch_exit(member)
         self._run_hook("dirty_post_fork", self.settings.post_fork, member)
-        member.orders(self._boot(member), self._doorbell)
+        member.orders(_orders.boot(self.settings, member, self.log.getEffectiveLevel()), self._doorbell)
         self.log.info("%s starts", member)
-
-    def _boot(self, member: Member) -> dict[str, Any]:
-        settings = self.settings
-        return {
-            "slot": member.slot,
-            "generation": member.generation,
-            "apps": list(member.apps),
-            "threads": settings.threads,
-            "timeout": settings.timeout,
-            "max_payload": settings.max_payload,
-            "codec": settings.codec,
-            "stall": settings.stream_stall_timeout,
-            "health_interval": settings.health_interval,
-            "slow_call": settings.slow_call,
-            "worker_init": _functions.name(settings.worker_init),
-            "path": [entry or str(Path.cwd()) for entry in sys.path],
-            "directory": str(Path.cwd()),
-            "log_level": self.log.getEffectiveLevel(),
-            "title": "hostler",
-        }
 
     def _run_hook(self, name: str, hook: Any, member: Member) -> None:
         function = _functions.resolve(hook)
@@ -267,6 +243,8 @@ class Pool:
         slot.member = None
         if self.stopping or slot.index not in self.slots:
             slot.state = "stopped"
+            if slot.waiter is not None and not slot.waiter.done():
+                slot.waiter.set_result("the pool stops")
             return
         if slot.shadow is not None:  # the next generation is on its way already
             slot.member, slot.shadow = slot.shadow, None
@@ -289,6 +267,8 @@ class Pool:
         """Start again later; after TRIES loads that failed in a row, not at all."""
         slot.last_error = why
         slot.failures += 1
+        if slot.waiter is not None and not slot.waiter.done():
+            slot.waiter.set_result(why or "its worker ended")
         if slot.failures >= TRIES and not ready:
             slot.state = "failed"
             self.log.error(
@@ -326,16 +306,40 @@ class Pool:
         if slot.member is None or slot.member.state != "ready":
             self.retry(slot)
             return ""
-        slot.waiter = self._loop.create_future()
+        if _traits.stops_first(slot.apps, self.infos):
+            return await self._stop_first(slot, why)
+        slot.waiter = waiter = self._future()
         slot.why = why
         self._start(slot)
-        if slot.shadow is None and slot.state != "ready":
-            slot.state = "ready"
-            return slot.last_error
-        waiter = slot.waiter
         result = await waiter
+        if slot.shadow is None and slot.state != "ready" and slot.member is not None:
+            self._no_retry(slot)  # it could not even be started
         if result:
             self.log.error("dirty slot %d keeps its old worker, %s: %s", slot.index, slot.member, result)
+        return result
+
+    def _future(self) -> asyncio.Future[str]:
+        return self._loop.create_future()
+
+    def _no_retry(self, slot: Slot) -> None:
+        """The slot's present worker goes on serving."""
+        if slot.timer is not None:
+            slot.timer.cancel()
+        slot.timer, slot.state, slot.failures = None, "ready", 0
+
+    async def _stop_first(self, slot: Slot, why: str) -> str:
+        """End the present generation, then start the next one, which has no room beside it; "" or why it failed."""
+        for path in slot.apps:
+            others = [s for s in self.slots.values() if s is not slot and path in s.apps]
+            if others and all(s.state != "ready" for s in others):
+                return f"no other worker of {path} is ready, and this one would have to stop first"
+        assert slot.member is not None
+        slot.waiter = waiter = self._future()
+        slot.why, slot.state = why, "booting"
+        self.retire(slot.member, why)
+        result = await waiter
+        if result:
+            self.log.error("dirty slot %d has no worker after a reload: %s", slot.index, result)
         return result
 
     def retry(self, slot: Slot) -> None:

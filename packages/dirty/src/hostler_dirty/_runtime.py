@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hostler_dirty import _stacks, _wire
+from hostler_dirty import _stacks, _unwanted, _wire
 from hostler_dirty._app import Call, DirtyCancelled, DirtyDeadlineExceeded
 from hostler_dirty._arena import Page
 from hostler_dirty._batch import Batches
@@ -343,6 +343,7 @@ class Runtime:
         call = channel.call
         if call is not None and call.id:
             self.interrupts.interrupt(call, DirtyCancelled)
+            _unwanted.mark(self, call)
         channel.wake()
 
     def _on_control(self) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from hostler.errors import BootError, ConfigError, HostlerError
 from hostler.plugin import Bound, ServiceContext, ServiceSetup
 
-from hostler_dirty import _front, _functions, _manage, _placement, _probe, codecs
+from hostler_dirty import _front, _functions, _manage, _placement, _probe, _traits, codecs
 from hostler_dirty._desk import Desk
 from hostler_dirty._front import Front
 from hostler_dirty._member import Member
@@ -159,6 +159,11 @@ class Arbiter:
             if "error" in told and self.cfg.boot == "wait":
                 self.log.error("%s cannot be imported:\n%s", path, told["trace"])
                 raise BootError(f"the dirty app {path} cannot be imported: {told['error']}")
+        try:
+            for path, info in self.infos.items():
+                _traits.check(path, info)
+        except DirtyConfigError as error:
+            raise BootError(error.message) from None
         self.needs = [
             Need(
                 spec.path,

@@ -52,11 +52,19 @@ class DirtySettings:
     max_rss: int = setting(
         0, kind=size(), help="Replace a dirty worker whose resident memory exceeds this; 0: never."
     )
+    rlimit_as: int = setting(
+        0, kind=size(), help="The address space of a dirty worker, in octets (RLIMIT_AS); 0: as the server's."
+    )
+    rlimit_nofile: int = setting(
+        0, kind=integer(0), help="The descriptors of a dirty worker (RLIMIT_NOFILE); 0: as the server's."
+    )
     bind: str = setting(
         "", kind=text, help="A socket file for callers that the server did not start: unix:PATH."
     )
     bind_users: tuple[str, ...] = setting(
-        (), kind=texts, help="Users, by name or number, who may call at dirty_bind besides the server's own and root."
+        (),
+        kind=texts,
+        help="Users, by name or number, who may call at dirty_bind besides the server's own and root.",
     )
     bind_calls: int = setting(
         32, kind=integer(1), help="How many calls of one connection to dirty_bind may wait or run at a time."

@@ -65,7 +65,7 @@ class Watch:
             member.kill(signal.SIGABRT)
 
     def _recycle(self, slot: Slot) -> None:
-        member, settings = slot.member, self._pool.settings
+        member = slot.member
         if member is None or member.state != "ready" or slot.shadow is not None or self._pool.stopping:
             return
         if any(s.shadow is not None and set(s.apps) & set(slot.apps) for s in self._pool.slots.values()):
@@ -73,7 +73,7 @@ class Watch:
         why = ""
         if member.served_limit and member.served >= member.served_limit:
             why = "max_requests"
-        elif settings.max_rss and member.rss() > settings.max_rss:
+        elif member.rss_limit and member.rss() > member.rss_limit:
             why = "max_rss"
         if why and time.monotonic() >= slot.recycle_after:
             slot.recycle_after = time.monotonic() + STABLE

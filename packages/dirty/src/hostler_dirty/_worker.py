@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
-from hostler_dirty import _functions, _line, _place, _wire
+from hostler_dirty import _functions, _line, _place, _traits, _wire
 from hostler_dirty._app import describe
 from hostler_dirty._arena import Page
 from hostler_dirty._hosting import Hosted, app_error, load_class
@@ -85,8 +87,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     control = Control(sock)
     _prepare(boot, control, doorbell)
     code = _serve(boot, control, Page(page_fd, octets=page_octets(boot["threads"])))
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # the disk is full, and the end is not to hang on that
+            stream.flush()
     os._exit(code)  # threads of apps do not hold the end up
 
 
@@ -105,21 +108,36 @@ def _await_boot(sock: socket.socket) -> tuple[dict[str, Any], int, int]:
 
 def _prepare(boot: dict[str, Any], control: Control, doorbell: int) -> None:
     os.environ.update(boot["env"])
-    if boot["affinity"] and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, boot["affinity"])
-    if boot["nice"]:
-        os.nice(boot["nice"])
     sys.path[:] = boot["path"]
     os.chdir(boot["directory"])
     handler = _Forward(control)
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(boot["log_level"])
+    _confine(boot)
     _place.join(doorbell, boot["timeout"], boot["max_payload"])
     with contextlib.suppress(ImportError):
         from setproctitle import setproctitle  # noqa: PLC0415  (an optional nicety)
 
         setproctitle(f"{boot['title']}: dirty worker {boot['slot']}")
+
+
+def _confine(boot: dict[str, Any]) -> None:
+    """CPUs, niceness and limits of the process; what the system refuses is told, and the worker goes on without."""
+    wanted: list[tuple[str, Callable[[], Any]]] = []
+    if boot["affinity"] and hasattr(os, "sched_setaffinity"):
+        wanted.append(("the CPUs", lambda: os.sched_setaffinity(0, boot["affinity"])))
+    if boot["nice"]:
+        wanted.append(("the niceness", lambda: os.nice(boot["nice"])))
+    for name, kind in (("rlimit_as", resource.RLIMIT_AS), ("rlimit_nofile", resource.RLIMIT_NOFILE)):
+        if boot[name]:
+            both = (boot[name], boot[name])
+            wanted.append((f"dirty_{name}", functools.partial(resource.setrlimit, kind, both)))
+    for what, function in wanted:
+        try:
+            function()
+        except (OSError, ValueError) as error:
+            logger.warning("%s that were asked for are not to be had: %s", what, error)
 
 
 def _serve(boot: dict[str, Any], control: Control, page: Page) -> int:
@@ -134,7 +152,9 @@ def _serve(boot: dict[str, Any], control: Control, page: Page) -> int:
     current = ""
     try:
         for current in boot["apps"]:
-            apps[current] = Hosted(current, load_class(current), boot["codec"])
+            cls = load_class(current)
+            _traits.check(current, describe(cls))
+            apps[current] = Hosted(current, cls, boot["codec"])
             began = time.monotonic_ns()
             apps[current].open(runtime.loop)
             runtime.tally.tables[0].observe("init_seconds", (current,), time.monotonic_ns() - began)
