@@ -1,4 +1,4 @@
-"""The tutorial of the dirty pool, followed from its first line to its last."""
+"""The pages of the dirty pool, followed from their first line to their last: the tutorial, the README, the examples."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ import pytest
 from walk import Walk
 
 ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ("embedding-service", "streaming-chat", "task-queue")
+
+pytestmark = pytest.mark.needs("curl")
 
 
-@pytest.mark.needs("curl")
 def test_tutorial(walk: Walk) -> None:
     """Each file is written, each command run, and every answer is the one that stands there."""
     assert walk.follow((ROOT / "docs" / "dirty.md").read_text()) > 15
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example(walk: Walk, name: str) -> None:
+    """As its README runs it; `under_gunicorn.py` does the same with gunicorn."""
+    walk.copy(ROOT / "examples" / name)
+    assert walk.follow((ROOT / "examples" / name / "README.md").read_text()) > 4

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 PATIENCE = 60.0
@@ -28,11 +28,15 @@ SHOWN = "127.0.0.1:8000"
 class Walk:
     """A directory in which a page is followed."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, server: Sequence[str] = ("server",), leave: Sequence[str] = ()
+    ) -> None:
+        """`server`: what runs instead of the command of this name; `leave`: commands that are left out."""
         self.directory = directory
+        self._words, self._leave = server, leave
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self._address = "127.0.0.1:%d" % free.getsockname()[1]
+            self._address = f"127.0.0.1:{free.getsockname()[1]}"
         self._shims = directory / ".shims"
         self._control = str(directory / ".ctl")
         self._log = directory / ".log"
@@ -51,6 +55,13 @@ class Walk:
             "HOSTLER_CONTROL_SOCKET": self._control,
             "PYTEST_ADDOPTS": "-p no:cacheprovider",
         }
+
+    def copy(self, directory: Path, change: Callable[[str], str] = str) -> None:
+        """Begin with the files that a directory has."""
+        for path in sorted(directory.rglob("*.py")):
+            target = self.directory / path.relative_to(directory)
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(change(path.read_text()).replace(SHOWN, self._address))
 
     def follow(self, page: str) -> int:
         """Do what the page says; how many commands that were."""
@@ -73,6 +84,8 @@ class Walk:
 
     def _do(self, command: str, said: str) -> None:
         words = shlex.split(command)
+        if words[0] in self._leave or command.startswith("python -m venv"):
+            return
         if words[0] == "pip":
             for word in words[2:]:
                 importlib.metadata.distribution(re.split(r"[\[<>=]", word)[0])
@@ -80,10 +93,14 @@ class Walk:
             self._stop()
             with self._log.open("wb") as log:
                 self._server = subprocess.Popen(
-                    words, cwd=self.directory, env=self._environment, stdout=log, stderr=log
+                    [*self._words, *words[1:]],
+                    cwd=self.directory,
+                    env=self._environment,
+                    stdout=log,
+                    stderr=log,
                 )
             self._shows(said or "ready: ...")
-        elif not command.startswith("python -m venv"):
+        else:
             done = subprocess.run(
                 ["bash", "-c", command], cwd=self.directory, env=self._environment, capture_output=True, text=True,
                 timeout=PATIENCE, check=False,
@@ -94,7 +111,7 @@ class Walk:
     def _shows(self, said: str) -> None:
         """Wait until every line that is shown is in the log."""
         until = time.monotonic() + PATIENCE
-        missing = [line for line in said.splitlines() if line.strip("... ")]
+        missing = [line for line in said.splitlines() if line.strip(". ")]
         while missing:
             assert self._server is not None
             assert self._server.poll() is None, self._log.read_text()
