@@ -40,7 +40,8 @@ class Caller:
             self._line = PILE.take(app, until)
         except TimeoutError:
             raise unanswered(timeout) from None
-        self._line.left = options.left
+        if options.left is not None:
+            self._line.watch(options.left)
         self.plan = plan(app, action, args, kwargs, options, self._line.apps.get(app, {}), flags)
         self._feeder = Feeder(self.plan) if self.plan.feed is not None else None
         self.channel: Channel | None = None
@@ -113,7 +114,7 @@ class Caller:
             the_plan.renewed = True
             if self._line.closed:
                 self._line = PILE.fresh(the_plan.deadline)
-                self._line.left = the_plan.options.left
+                self._line.watch(the_plan.options.left)
             return
         began, worker = channel.began(the_plan.id), channel.worker
         self._line.drop(channel)
@@ -184,7 +185,8 @@ class Caller:
         """The line goes back to the pile; what is still open on it is given up."""
         if self.channel is not None:
             self._give_up()
-        self._line.left = None
+        if self._line.left is not None:
+            self._line.watch(None)
         PILE.put(self._line)
 
 

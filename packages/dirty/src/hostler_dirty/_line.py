@@ -51,7 +51,15 @@ def send_with(sock: socket.socket, data: bytes, fds: Sequence[int]) -> int:
 
 def receive_with(sock: socket.socket, size: int = 65536) -> tuple[bytes, list[int]]:
     """One recvmsg: the data and the descriptors that came with it, closed on exec."""
-    data, ancillary, _, _ = sock.recvmsg(size, _SPACE, _CLOEXEC)
+    try:
+        data, ancillary, _, _ = sock.recvmsg(size, _SPACE, _CLOEXEC)
+    except BlockingIOError:
+        if sock.gettimeout() == 0.0:
+            raise
+        # A socket of eventlet: it waits in `recv` only, and its `select` lets the other greenlets run.
+        if not select.select([sock], [], [], sock.gettimeout())[0]:
+            raise TimeoutError from None
+        return receive_with(sock, size)
     fds: list[int] = []
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

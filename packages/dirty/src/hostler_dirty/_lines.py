@@ -31,6 +31,8 @@ from hostler_dirty.errors import DirtyClientGoneError, DirtyProtocolError
 
 SLICE = 1.0
 """Seconds between two looks at the deadline."""
+LOOK = 0.25
+"""Seconds between two looks for whoever wants the result, where there is somebody to look for."""
 IDLE_LINES = 64
 MAIN_THREAD = threading.main_thread().ident
 
@@ -55,6 +57,7 @@ class Line:
         self.apps: dict[str, dict[str, Any]] = {}
         self.left: Callable[[], bool] | None = None
         """Whether nobody wants the result of the call that has the line now."""
+        self._slice = SLICE
         self.closed = False
         self.scant = False
         """A channel has no shared memory, or none could be taken: a later line may be better off."""
@@ -120,6 +123,11 @@ class Line:
             channel.lease, channel.group, channel.size = lease, group, size
         return channel
 
+    def watch(self, left: Callable[[], bool] | None) -> None:
+        """Ask this, while the call that has the line waits, whether nobody wants its result any more."""
+        self.left = left
+        self._slice = SLICE if left is None else LOOK
+
     def _mind(self, deadline: int) -> None:
         """A slice of a wait is over. Raises TimeoutError, DirtyClientGoneError."""
         _check(deadline)
@@ -158,7 +166,7 @@ class Line:
     def _next(self, deadline: int) -> Frame:
         while not self._frames:
             try:
-                _set_timeout(self._sock, deadline)
+                _set_timeout(self._sock, deadline, self._slice)
                 data, fds = _line.receive_with(self._sock)
             except TimeoutError:
                 self._mind(deadline)
@@ -189,13 +197,13 @@ class Line:
     def receive(self, channel: Channel, plan: Plan) -> list[Frame]:
         """The next frames of the call from the worker. Raises Gone, TimeoutError, DirtyProtocolError."""
         deadline = plan.deadline
-        _set_timeout(channel.sock, deadline, SLICE if channel.began(plan.id) else plan.patience)
+        _set_timeout(channel.sock, deadline, self._slice if channel.began(plan.id) else plan.patience)
         while True:
             try:
                 data = channel.sock.recv(65536)
             except TimeoutError:
                 self._mind(deadline)
-                wanted = SLICE
+                wanted = self._slice
                 if not channel.began(plan.id):
                     self._stuck(channel, plan)
                     wanted = plan.patience
