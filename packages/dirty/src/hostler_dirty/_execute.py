@@ -14,6 +14,7 @@ from hostler_dirty._hosting import Hosted
 from hostler_dirty._served import Feeding, Served
 from hostler_dirty._wire import CODED, COLLECT, FED, KEPT, RETAINED, STREAM, Frame
 from hostler_dirty.errors import (
+    DirtyAppError,
     DirtyAppNotFoundError,
     DirtyCancelledError,
     DirtyError,
@@ -76,6 +77,9 @@ class Executor:
             logger.warning("dirty worker %d: a caller was cut off: %s", runtime.slot, error)
             channel.dead = True
             return False
+        except (MemoryError, OSError) as error:
+            self._no_room(channel, frame, error)
+            return False
         if not self._claim(job):
             channel.send(_wire.pack(_wire.STALE, frame.call, deadline=job.lease), runtime.stall)
             return False
@@ -96,6 +100,15 @@ class Executor:
             return True
         self._run(job, hosted, index, thread)
         return False
+
+    def _no_room(self, channel: Served, frame: Frame, error: BaseException) -> None:
+        """The arguments do not fit into this process: its caller is told, and the channel ends with what lies in it."""
+        told = DirtyAppError(
+            f"No memory for the arguments: {error or 'MemoryError'}", error_type="MemoryError"
+        )
+        body = _line.encode(describe(told))
+        channel.send(_wire.pack(_wire.ERROR, frame.call, body, RETAINED), self._runtime.stall)
+        channel.dead = True
 
     def _job(self, channel: Served, frame: Frame) -> Job:
         call = Call(frame.call, "", "", frame.deadline, slot=self._runtime.slot, priority=frame.priority)
@@ -138,7 +151,9 @@ class Executor:
         if codec is None or codec.name != name:
             raise DirtySerializationError(f"{app} does not speak the codec {name!r}: set its attribute codec")
         if channel.outside and not codec.data_only:
-            raise DirtySerializationError(f"The codec {name!r} is not spoken with callers from outside the server")
+            raise DirtySerializationError(
+                f"The codec {name!r} is not spoken with callers from outside the server"
+            )
         if not buffers:
             raise DirtyProtocolError("Arguments by another codec are announced and missing")
         try:
@@ -276,9 +291,14 @@ class Executor:
                 data = _payload.pack_one(
                     kind, job.call.id, result, job.codec, channel.arena, runtime.limit, flags=flags
                 )
-        except DirtyError as error:
+        except (DirtyError, MemoryError) as error:
+            told = (
+                error
+                if isinstance(error, DirtyError)
+                else _hosting.app_error(error, job.call.app, job.call.action)
+            )
             job.outcome = "error"
-            data = _wire.pack(_wire.ERROR, job.call.id, _line.encode(describe(error)), flags)
+            data = _wire.pack(_wire.ERROR, job.call.id, _line.encode(describe(told)), flags)
         del result
         self._send(job, data, flags)
 
@@ -305,7 +325,7 @@ class Executor:
             if channel.give_back and job.began and not (job.group or runtime.draining or channel.dead):
                 keep = channel.turns.another(job.began, time.monotonic_ns() - channel.since)
                 if keep:
-                    runtime.linger(channel, job.lease)
+                    runtime.lingering.add(channel, job.lease)
             channel.call = None
             if not keep:
                 channel.revoked = job.lease

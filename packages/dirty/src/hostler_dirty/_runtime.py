@@ -28,6 +28,7 @@ from hostler_dirty._execute import Executor
 from hostler_dirty._hosting import Hosted, Loop
 from hostler_dirty._interrupts import Interrupts
 from hostler_dirty._line import Control
+from hostler_dirty._lingering import LINGER, Lingering
 from hostler_dirty._runtime_words import COST, HEARTBEAT, SERVED, SLOTS
 from hostler_dirty._served import Served
 from hostler_dirty._tally import Tally
@@ -37,9 +38,6 @@ from hostler_dirty.errors import DirtyProtocolError
 logger = logging.getLogger("hostler.dirty")
 
 FOREVER = float("inf")
-LINGER = 0.001
-"""Seconds; the least that epoll can wait."""
-LINGER_NS = 900_000
 
 
 class Runtime:
@@ -78,7 +76,7 @@ class Runtime:
         self.watching.register(control.fileno(), select.EPOLLIN)
         self._health_at = time.monotonic() + self.health_interval
         self.lost = self.leaving = False
-        self._lingering = threading.local()
+        self.lingering = Lingering(self)
 
     # -- life -------------------------------------------------------------------------------------------
 
@@ -127,7 +125,6 @@ class Runtime:
     def _execute(self, index: int) -> None:
         """One executor's life."""
         thread = threading.get_ident()
-        self._lingering.channels = {}
         while not self.stopped:
             try:
                 self._turn(index, thread)
@@ -135,40 +132,15 @@ class Runtime:
                 # An interrupt that came when its call had just ended (asynchronous exceptions only).
                 continue
 
-    def linger(self, channel: Served, lease: int) -> None:
-        """In an executor: the lease is to go back, but for a moment this caller may call again."""
-        self._lingering.channels[channel.fd] = channel, lease, time.monotonic_ns() + LINGER_NS
-
-    def _end_lingering(self, served: int) -> None:
-        """Those whose moment is over; `served`: the channel on which something came."""
-        lingering, now = self._lingering.channels, time.monotonic_ns()
-        for fd, (channel, lease, until) in list(lingering.items()):
-            if fd != served and until > now:
-                continue
-            del lingering[fd]
-            channel.turns.came(again=fd == served)
-            if fd != served:
-                self._take_back(channel, lease)
-
-    def _take_back(self, channel: Served, lease: int) -> None:
-        """The lease goes to the arbiter, unless a call uses it."""
-        with self.lock:
-            idle = channel.call is None and channel.lease == lease and channel.revoked < lease
-            if idle:
-                channel.revoked = lease
-        if idle:
-            self.control.send(_wire.pack(_wire.DONE, lease))
-
     def _turn(self, index: int, thread: int) -> None:
         timeout = self.batches.timeout()
-        if self._lingering.channels:
+        if self.lingering.channels:
             timeout = LINGER
         if index == 0 and self.health_interval:
             left = max(0.0, self._health_at - time.monotonic())
             timeout = left if timeout < 0 else min(timeout, left)
         events = self.executing.poll(timeout, 1)
-        if self._lingering.channels:
-            self._end_lingering(events[0][0] if events else -1)
+        lease = self.lingering.end(events[0][0] if events else -1) if self.lingering.channels else 0
         for fd, event in events:
             channel = self.channels.get(fd)
             if channel is None:
@@ -176,30 +148,34 @@ class Runtime:
             if event & select.EPOLLHUP:  # its caller has gone, and with it whatever it may have sent
                 self.drop(channel)
             else:
-                self._readable(channel, index, thread)
+                called = self._readable(channel, index, thread)
+                if lease and not called:  # what came was the rest of the call before
+                    self.lingering.take_back(channel, lease)
         self.batches.run_due(index, thread)
         if index == 0 and self.health_interval and time.monotonic() >= self._health_at:
             self._check_health()
 
-    def _readable(self, channel: Served, index: int, thread: int) -> None:
+    def _readable(self, channel: Served, index: int, thread: int) -> bool:
+        """Run what has come; whether a call was in it."""
         try:
             frames = channel.receive()
-        except DirtyProtocolError as error:
+        except (DirtyProtocolError, MemoryError) as error:
             logger.warning("dirty worker %d: a caller was cut off: %s", self.slot, error)
             frames = None
         if frames is None:
             self.drop(channel)
-            return
-        waiting = False
+            return False
+        waiting = called = False
         for position, frame in enumerate(frames):
             if frame.kind == _wire.CALL:
-                channel.early = frames[position + 1 :]
+                called, channel.early = True, frames[position + 1 :]
                 waiting = self.executor.begin(channel, frame, index, thread)
             elif frame.kind not in (_wire.CREDIT, _wire.INPUT, _wire.INPUT_END):
                 logger.warning("dirty worker %d: a caller was cut off: frame %d", self.slot, frame.kind)
                 channel.dead = True
         if not waiting:
             self.rearm(channel)
+        return called
 
     def rearm(self, channel: Served) -> None:
         """Listen to the channel again, or close it when its caller has gone."""
@@ -326,7 +302,7 @@ class Runtime:
                 return
             try:
                 frames = channel.receive()
-            except DirtyProtocolError as error:
+            except (DirtyProtocolError, MemoryError) as error:
                 logger.warning("dirty worker %d: a caller was cut off: %s", self.slot, error)
                 frames = None
             if frames is None:
