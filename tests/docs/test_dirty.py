@@ -18,6 +18,11 @@ def test_tutorial(walk: Walk) -> None:
     assert walk.follow((ROOT / "docs" / "dirty.md").read_text()) > 15
 
 
+def test_readme(walk: Walk) -> None:
+    """Of the package, as PyPI shows it."""
+    assert walk.follow((ROOT / "packages" / "dirty" / "README.md").read_text()) == 4
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example(walk: Walk, name: str) -> None:
     """As its README runs it; `under_gunicorn.py` does the same with gunicorn."""
