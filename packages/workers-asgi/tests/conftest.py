@@ -111,6 +111,7 @@ class Context:
         self.wakeup, self._wake = os.pipe()
         self.became_ready = threading.Event()
         self.requests: list[Any] = []
+        self.offers: Any = ()
         self._app = app
         self._limits = Limits(**limits)
         self._shared: dict[str, Any] = {}
@@ -247,7 +248,7 @@ def loop_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def serve_app(loop_name: str) -> Iterator[Callable[..., Context]]:
-    """`serve_app(app, own={…}, core={…}, limits={…})`: a running worker."""
+    """`serve_app(app, own={…}, core={…}, limits={…}, offers=(…))`: a running worker."""
     contexts: list[Context] = []
 
     def start(
@@ -256,8 +257,10 @@ def serve_app(loop_name: str) -> Iterator[Callable[..., Context]]:
         own: dict[str, Any] | None = None,
         core: dict[str, Any] | None = None,
         limits: dict[str, Any] | None = None,
+        offers: Any = (),
     ) -> Context:
         context = Context(app, core or {}, limits or {})
+        context.offers = offers
         contexts.append(context)
         context.start(AsgiSettings(**{"loop": loop_name, **(own or {})}))
         return context
