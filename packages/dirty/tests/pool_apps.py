@@ -238,6 +238,9 @@ class Nested(DirtyApp):
     def wait(self, seconds):
         return get_dirty_client().execute("pool_apps:Echo", "sleep", seconds)
 
+    def ask_info(self, trace=None):
+        return get_dirty_client().options(trace=trace).execute("pool_apps:Echo", "info")
+
 
 class Batched(DirtyApp):
     """A batched action."""

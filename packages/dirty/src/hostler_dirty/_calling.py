@@ -6,6 +6,7 @@ here. No waiting is done in this module.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 import socket
@@ -156,6 +157,8 @@ def plan(
     timeout = _timeout(action, options, info)
     deadline = time.monotonic_ns() + int(timeout * 1e9) if timeout else 0
     parent = running_call()
+    if parent is not None and parent.trace and not options.trace:
+        options = dataclasses.replace(options, trace=parent.trace)
     if parent is not None and parent.deadline_ns and (not deadline or parent.deadline_ns < deadline):
         deadline = parent.deadline_ns
         timeout = timeout or parent.remaining() or 0.0
