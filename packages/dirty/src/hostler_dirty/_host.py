@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 from hostler_dirty import _app, _hosting, _parcel, codecs
 from hostler_dirty._app import Call, DirtyCancelled, DirtyDeadlineExceeded, Marks, path_of
 from hostler_dirty._calling import Options, Plan, plan
+from hostler_dirty._chunks import Chunks
 from hostler_dirty._hosting import Hosted, Loop
 from hostler_dirty._interrupts import Interrupts
 from hostler_dirty._parcel import Packed, Parcel
@@ -27,6 +29,8 @@ from hostler_dirty.errors import (
     DirtyTimeoutError,
     DirtyUsageError,
 )
+
+logger = logging.getLogger("hostler.dirty")
 
 
 def plan_call(
@@ -105,8 +109,14 @@ class Host:
         finally:
             running.end()
 
-    def stream(self, parcel: Parcel, feed: Any = None) -> Iterator[Packed]:
-        """The answer's chunks; a plain answer is one chunk. A generator: closing it closes the action's own."""
+    def stream(self, parcel: Parcel, feed: Any = None) -> Chunks:
+        """The answer's chunks; a plain answer is one chunk.
+
+        Each step may be made by another thread, and any may close it: the action is interrupted, its generator closed.
+        """
+        return Chunks(lambda _: self._stream(parcel, feed), lambda: self.interrupt(parcel.id))
+
+    def _stream(self, parcel: Parcel, feed: Any) -> Iterator[Packed]:
         running = _Running(self, parcel, feed)
         try:
             result = running.result()
@@ -215,7 +225,16 @@ class _Running:
             while (chunk := self._guarded(lambda: next(stream, done))) is not done:
                 yield chunk
         finally:
-            stream.close()  # type: ignore[attr-defined]
+            try:
+                self._context.run(self._close, stream)
+            except Exception:
+                logger.exception(
+                    "%s.%s: its stream failed when it was closed", self._call.app, self._call.action
+                )
+
+    def _close(self, stream: Any) -> None:
+        _app.set_running(self._call)
+        stream.close()
 
     def packed(self, value: Any) -> Packed:
         return _parcel.pack(value, self._codec, self._host.limit)

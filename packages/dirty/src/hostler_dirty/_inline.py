@@ -141,7 +141,7 @@ class InlinePool:
                     raise the_plan.expired("stream")
                 yield _parcel.unpack(packed, the_plan.codec)
         finally:
-            chunks.close()  # type: ignore[attr-defined]
+            chunks.close()
 
 
 def _consume(running: asyncio.Future[Packed]) -> None:
