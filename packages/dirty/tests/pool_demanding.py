@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -98,7 +99,23 @@ class Hungry(DirtyApp):
 
     def giant(self, octets):
         """More than may be sent, without the memory for it."""
-        return memoryview(mmap.mmap(-1, octets))
+        return memoryview(mmap.mmap(-1, octets, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
+
+    def giants(self, octets):
+        yield self.giant(octets)
+
+    def echo(self, value):
+        return value
+
+    def tighten(self, octets):
+        """Leave room for so many octets more."""
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        used = pages * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + octets, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+    def loosen(self):
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
     def length(self, value):
         return len(value)

@@ -103,7 +103,8 @@ class Setup:
 class Pool:
     """One arbiter and its workers."""
 
-    def __init__(self, apps, workers=1, extra_path=(), wait=True, environment=None, nofile=0, **settings):
+    def __init__(self, apps, workers=1, extra_path=(), wait=True, environment=None, nofile=0, full=False, **settings):
+        """`full`: whatever is written to a log or to standard output finds no space."""
         self.directory = tempfile.mkdtemp(prefix="hostler-dirty-test-")
         self.notes = Path(self.directory) / "notes"
         self.environment = {"DIRTY_NOTES": str(self.notes), **(environment or {})}
@@ -117,6 +118,7 @@ class Pool:
         self.pid = 0
         self.exit = None
         self.nofile = nofile
+        self.full = full
         self.join()
         self.start(wait=wait)
 
@@ -150,13 +152,14 @@ class Pool:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
             os.environ.update(self.environment)
             sys.path[:0] = self.paths
-            handler = logging.FileHandler(self.log)
+            log = "/dev/full" if self.full else self.log
+            handler = logging.FileHandler(log)
             handler.setFormatter(logging.Formatter("%(message)s"))
             logger = logging.getLogger("test.dirty")
             logger.addHandler(handler)
             logger.setLevel(logging.INFO)
             logger.propagate = False
-            fd = os.open(self.log, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+            fd = os.open(log, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
             os.dup2(fd, 1)
             os.dup2(fd, 2)
             serve(Context(self.bound, write), self.settings)

@@ -154,8 +154,13 @@ def start(
     identity: int, slot: int, generation: int, apps: tuple[str, ...], threads: int, env: dict[str, str]
 ) -> Member:
     """A fresh interpreter, which waits for its orders. Raises OSError."""
-    ours, theirs = _line.pair()
-    page_fd = _arena.create()
+    page_fd, page = _page(threads)
+    try:
+        ours, theirs = _line.pair()
+    except OSError:
+        page.close()
+        os.close(page_fd)
+        raise
     try:
         process = subprocess.Popen(
             [sys.executable, "-c", MAIN, str(theirs.fileno())],
@@ -165,9 +170,18 @@ def start(
         )
     except OSError:
         ours.close()
+        page.close()
         os.close(page_fd)
         raise
     finally:
         theirs.close()
-    page = Page(page_fd, create=True, octets=page_octets(threads))
     return Member(identity, slot, generation, apps, threads, dict(env), process, ours, page_fd, page)
+
+
+def _page(threads: int) -> tuple[int, Page]:
+    page_fd = _arena.create()
+    try:
+        return page_fd, Page(page_fd, create=True, octets=page_octets(threads))
+    except OSError:
+        os.close(page_fd)
+        raise

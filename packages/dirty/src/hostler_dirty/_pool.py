@@ -18,11 +18,11 @@ from typing import Any
 
 from hostler_dirty import _functions, _line, _member, _orders, _traits, _wire
 from hostler_dirty._member import Member
+from hostler_dirty._oom import Kills
 from hostler_dirty._peer import Peer
 from hostler_dirty._placement import Placement
 from hostler_dirty._settings import DirtySettings
 from hostler_dirty._slot import Slot
-from hostler_dirty._watch import oom_kills
 from hostler_dirty._wire import Frame
 
 logger = logging.getLogger("hostler.dirty")
@@ -67,7 +67,7 @@ class Pool:
         self.infos: dict[str, dict[str, Any]] = {}
         self.slot_env: dict[int, dict[str, str]] = {}
         self.stopping = False
-        self._oom = oom_kills()
+        self._oom = Kills()
 
     def use(self, settings: DirtySettings) -> None:
         """Settings for the workers that start from now on."""
@@ -226,6 +226,10 @@ class Pool:
             "%s ended: %s (%s)", member, member.exit_reason,
             fate["signal"] or f"exit code {fate['exit_code']}",
         )  # fmt: skip
+        if member.exit_reason == "oom":
+            self.log.error(
+                "the kernel killed it for want of memory: fewer dirty_workers, dirty_threads or smaller batches help"
+            )
         self._on_dead(member)
         self._run_hook("dirty_worker_exit", self.settings.worker_exit, member)
         member.page.close()
@@ -288,11 +292,11 @@ class Pool:
 
     def _reason(self, member: Member) -> str:
         code = member.process.returncode
-        oom, self._oom = self._oom, oom_kills()
+        oom = self._oom.more()
         if member.doom:
             return member.doom
         if code == -signal.SIGKILL:
-            return "oom" if self._oom > oom else "killed"
+            return "oom" if oom else "killed"
         if code is not None and code < 0:
             return "killed"
         return "init failed" if member.last_error else "exited"

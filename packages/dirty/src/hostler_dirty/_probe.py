@@ -24,10 +24,14 @@ async def probe(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     """
     ours, theirs = _line.pair()
     with ours, theirs:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", MAIN, "probe", str(theirs.fileno()),
-            pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", MAIN, "probe", str(theirs.fileno()),
+                pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+        except OSError as error:
+            unstarted = {"error": f"no process can be started: {error}", "trace": ""}
+            return dict.fromkeys(paths, unstarted)
         theirs.close()
         order = {
             "apps": list(paths),

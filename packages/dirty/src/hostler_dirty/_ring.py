@@ -51,12 +51,12 @@ def ring() -> socket.socket:
         return _knock()
     doorbell = HERE.require()
     ours, theirs = _line.pair()
-    with theirs, socket.socket(fileno=os.dup(doorbell)) as bell:
-        try:
+    try:
+        with theirs, socket.socket(fileno=os.dup(doorbell)) as bell:
             _line.send_with(bell, b"ring", (theirs.fileno(),))
-        except OSError:
-            ours.close()
-            raise
+    except OSError:
+        ours.close()
+        raise
     return ours
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hostler_dirty._app import DirtyApp
@@ -84,12 +83,3 @@ class Watch:
 
     def _info(self, path: str, name: str) -> float:
         return float(self._pool.infos.get(path, {}).get(name, getattr(DirtyApp, name)))
-
-
-def oom_kills() -> int:
-    """How often the kernel has killed a process of this control group for memory."""
-    try:
-        text = Path("/sys/fs/cgroup/memory.events").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)
