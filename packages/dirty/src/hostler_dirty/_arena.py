@@ -56,6 +56,11 @@ class Arena:
             memory[offset : offset + length] = piece
         return places
 
+    @property
+    def written(self) -> bool:
+        """Something may lie in it that its reader has not read yet."""
+        return self._map is not None
+
     def _reserve(self, end: int) -> mmap.mmap:
         if self._map is not None and end <= self._size:
             return self._map

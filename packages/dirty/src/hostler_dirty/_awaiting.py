@@ -60,9 +60,9 @@ class Caller:
                 self.close()  # its items went with it
                 raise lost({"reason": "its worker takes no more calls"}, self.plan)
             assert self.wire is not None
-            self._hub.release(self.wire)
+            (self._hub.drop if self.wire.channel.unread(frame) else self._hub.release)(self.wire)
             self.wire = None
-            self.plan.id = next_id()
+            self.plan.id, self.plan.renewed = next_id(), True
 
     async def _send(self) -> None:
         the_plan, hub = self.plan, self._hub
@@ -81,6 +81,7 @@ class Caller:
                 hub.release(wire)
             raise
         self.wire = wire
+        wire.streams = bool(the_plan.flags & STREAM)
         await wire.send(data, the_plan.deadline)
         if self._feeding is not None:
             self._feeding.start(wire)

@@ -67,7 +67,9 @@ class Caller:
                 raise lost({"reason": "its worker takes no more calls"}, self.plan)
             self._line.kept.pop(self.plan.app, None)
             channel.lease = 0
-            self.plan.id = next_id()
+            if channel.unread(frames[0]):
+                self._line.drop(channel)
+            self.plan.id, self.plan.renewed = next_id(), True
 
     def _send(self) -> Channel:
         the_plan, line = self.plan, self._line

@@ -96,7 +96,7 @@ class Plan:
     batched: bool
     attempt: int = 1
     renewed: bool = False
-    """The arbiter died while the call waited."""
+    """It has waited before: the arbiter died meanwhile, or its lease was taken back. It is not turned away now."""
     feed: Any = None
     timeout: float = 0.0
     codec: Codec | None = None
@@ -286,7 +286,14 @@ class Channel:
     def blocked(self, plan: Plan) -> bytes:
         """The frame that tells the arbiter that the call has not begun, when that is worth a look again."""
         plan.patience = min(1.0, 2 * plan.patience)
-        return _wire.pack(_wire.BLOCKED, plan.id, deadline=self.lease)
+        return _wire.pack(_wire.BLOCKED, self.id, deadline=self.lease)
+
+    def unread(self, frame: Frame) -> bool:
+        """A STALE frame tells of a lease while the worker has yet to read, and throw away, the call in shared memory.
+
+        What another call wrote there would be taken for it: the channel is to be closed.
+        """
+        return not frame.call and self.memory is not None and self.memory.written
 
     def stale(self, frame: Frame) -> bool:
         """Not part of an answer: it speaks of a lease that has been replaced meanwhile, or tells of the start."""

@@ -122,7 +122,7 @@ class Desk:
         elif frame.kind == _wire.UNLEASE:
             self._unlease(session, frame)
         elif frame.kind == _wire.BLOCKED:
-            self._carry_out(self.scheduler.blocked(frame.deadline, session.id))
+            self._blocked(session, frame.call, frame.deadline)
         elif frame.kind == _wire.STASH:
             self._stash(session, frame)
         elif frame.kind == _wire.FATE:
@@ -142,7 +142,9 @@ class Desk:
         except msgspec.MsgspecError as error:
             raise DirtyProtocolError(f"A LEASE of another shape: {error}") from None
         for number in forgotten:
-            session.channels.pop(number, None)  # its lease comes back when the worker sees it closed
+            closed = session.channels.pop(number, None)
+            if closed is not None and closed.lease:  # the worker may never have heard of the channel
+                self._carry_out(self.scheduler.recall(closed.lease))
         if app not in self.scheduler.rules:
             self.figures.add("rejected_total", (app, "not_found"))
             self._reject_with(session, frame.call, DirtyAppNotFoundError(app))
@@ -170,10 +172,17 @@ class Desk:
         if self.scheduler.cancel((session.id, frame.call)):
             self.figures.add("cancelled_total", ("queue",))
             return
-        for channel in session.channels.values():
+        for channel in list(session.channels.values()):  # a call that asked twice may have two leases
             if channel.lease and self._calls.get(channel.lease) == frame.call:
                 self._carry_out(self.scheduler.recall(channel.lease))
-                return
+
+    def _blocked(self, session: Session, number: int, lease: int) -> None:
+        """A call waits in a worker behind another one: it is to wait here."""
+        channel = session.channels.get(number)
+        if lease in self.scheduler.leases or channel is None:
+            self._carry_out(self.scheduler.blocked(lease, session.id))
+        elif channel.lease != lease:  # it has come back already, and its caller has not been told
+            self._send_recall(channel.worker, lease, number)
 
     def _stash(self, session: Session, frame: Frame) -> None:
         asked = _line.decode(frame.body)
@@ -213,8 +222,13 @@ class Desk:
         member = self.pool.members.get(worker) if self.pool is not None else None
         return member.room() if member is not None else 0
 
+    def _idle(self, worker: int) -> bool:
+        member = self.pool.members.get(worker) if self.pool is not None else None
+        return member is not None and not member.running()
+
     def give_up(self, pool: Pool) -> None:
-        """Tell those who wait for an app whose every slot has been given up."""
+        """Now and then: find leases that nobody uses, and tell those who wait for an app that nobody will host."""
+        self._carry_out(self.scheduler.overdue(time.monotonic(), self._idle))
         for app in self.scheduler.rules:
             if self.scheduler.length(app) and pool.state_of(app)[0] == "failed":
                 self._carry_out(self.scheduler.fail(app))
@@ -316,11 +330,14 @@ class Desk:
             self._carry_out(self.scheduler.ask(ticket, time.monotonic()))
 
     def _recall(self, recall: Recall) -> None:
-        assert self.pool is not None
-        member = self.pool.members.get(recall.worker)
         channel = self._by_lease.get(recall.lease)
+        self._send_recall(recall.worker, recall.lease, channel.id if channel else 0)
+
+    def _send_recall(self, worker: int, lease: int, channel: int) -> None:
+        assert self.pool is not None
+        member = self.pool.members.get(worker)
         if member is not None and member.peer is not None:
-            member.peer.send(_wire.pack(_wire.RECALL, recall.lease, deadline=channel.id if channel else 0))
+            member.peer.send(_wire.pack(_wire.RECALL, lease, deadline=channel))
 
     def _reject(self, reject: Reject) -> None:
         number, call = key_of(reject.ticket)

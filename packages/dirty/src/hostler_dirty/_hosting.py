@@ -14,7 +14,7 @@ from typing import Any
 
 from hostler_dirty import _app, codecs
 from hostler_dirty._app import Call, DirtyCancelled, Marks
-from hostler_dirty.errors import DirtyAppError, DirtyAppNotFoundError, DirtyConfigError
+from hostler_dirty.errors import DirtyAppError, DirtyAppNotFoundError, DirtyConfigError, DirtyError
 
 
 def load_class(path: str) -> type:
@@ -139,7 +139,12 @@ class Hosted:
         """What to call for an action. Raises DirtyAppNotFoundError."""
         found = self._actions.get(name)
         if found is None:
-            found = self._find(name), _app.marks(self.cls, name)
+            try:
+                found = self._find(name), _app.marks(self.cls, name)
+            except DirtyError:
+                raise
+            except Exception as error:  # noqa: BLE001  (a property of the app, named as an action)
+                raise app_error(error, self.path, name) from None
             self._actions[name] = found
         return found
 

@@ -135,7 +135,10 @@ class Hub:
             future.set_result((wire, bool(frame.flags & _wire.KEPT)))
 
         if wire.busy:
-            wire.heirs.append(inherit)
+            if wire.streams:
+                self._separate(wire, frame.call, future)
+            else:
+                wire.heirs.append(inherit)
             return
         kept = self.kept.get(wire.channel.app)
         if kept is not None and wire in kept:
@@ -152,9 +155,23 @@ class Hub:
             return None
         return wire
 
+    def _separate(self, wire: Wire, call: int, future: asyncio.Future[Any] | None) -> None:
+        """A lease came for a wire whose stream is over for the worker and not for its reader, who takes its time.
+
+        The lease goes back, so that nobody waits for that reader, and the reader closes the wire in the end.
+        """
+        wire.last = True
+        self._forgotten.append(wire.channel.id)
+        self._tell(_wire.pack(_wire.UNLEASE, call))
+        if future is not None and not future.done():
+            future.set_exception(Gone())
+
     def release(self, wire: Wire) -> None:
         """The task that had the wire is done with it."""
-        wire.busy = False
+        if wire.last:
+            self.drop(wire)
+            return
+        wire.busy = wire.streams = False
         while wire.heirs and not wire.busy:
             wire.heirs.popleft()()
 
@@ -171,6 +188,8 @@ class Hub:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self.release(future.result()[0])  # it came at the moment of giving up
             raise
+        finally:
+            del future  # an exception in it has this frame in its traceback: see `within`
 
     def unlease(self, plan: Plan) -> None:
         """The call is wanted no more, or its lease is not needed."""
@@ -190,6 +209,7 @@ class Hub:
             return await within(self._loop, future, deadline)
         finally:
             self._waiting.pop(call, None)
+            del future
 
     async def fate(self, worker: int) -> dict[str, Any]:
         """How a worker ended, if the arbiter can tell."""
@@ -212,7 +232,8 @@ class Hub:
         return None
 
     def keep(self, wire: Wire, app: str) -> None:
-        if wire.heirs:
+        wire.streams = False
+        if wire.heirs or wire.last:
             self.release(wire)
             return
         if wire.channel.bare and not HERE.address:
@@ -227,6 +248,7 @@ class Hub:
         if self.wires.pop(wire.channel.id, None) is not None:
             self._forgotten.append(wire.channel.id)
             wire.close()
+            wire.last = False
             self.release(wire)
 
     def close(self) -> None:

@@ -20,7 +20,9 @@ from hostler_dirty.errors import DirtyProtocolError
 class Wire:
     """A channel with its loop: frames that came, and the task that waits for them."""
 
-    __slots__ = ("_loop", "_tell", "_timer", "_waiter", "busy", "channel", "frames", "gone", "heirs")
+    __slots__ = (
+        "_loop", "_tell", "_timer", "_waiter", "busy", "channel", "frames", "gone", "heirs", "last", "streams",
+    )  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, channel: Channel, tell: Callable[[bytes], None]
@@ -31,6 +33,10 @@ class Wire:
         self.gone = False
         self.busy = False
         """A task has it."""
+        self.streams = False
+        """It reads a stream from it."""
+        self.last = False
+        """It is to be closed when that task is done."""
         self.heirs: deque[Callable[[], None]] = deque()
         """Leases that came for it while a task still had it: the session is quicker than the channel now and then."""
         self._waiter: asyncio.Future[None] | None = None
@@ -81,6 +87,7 @@ class Wire:
         try:
             await waiter
         finally:
+            del waiter  # an exception in it has this frame in its traceback
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -132,14 +139,18 @@ class Wire:
 
 async def within(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], deadline: int) -> Any:
     """The future's result before the deadline; TimeoutError after it."""
-    if not deadline:
-        return await future
-    left = (deadline - time.monotonic_ns()) / 1e9
-    timer = loop.call_later(max(0.0, left), _expire, future)
+    timer = None
+    if deadline:
+        left = (deadline - time.monotonic_ns()) / 1e9
+        timer = loop.call_later(max(0.0, left), _expire, future)
     try:
         return await future
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
+        # An exception in it has this frame, and those of who awaits this, in its traceback: an abandoned stream
+        # would live, and keep its worker, until the garbage collector comes.
+        del future
 
 
 def _expire(future: asyncio.Future[Any]) -> None:

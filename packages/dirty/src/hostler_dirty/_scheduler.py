@@ -24,6 +24,9 @@ from hostler_dirty._tickets import Grant, Group, Lease, Recall, Reject, Ticket, 
 AGEING = 2.0
 """A call that has waited so many seconds is as urgent as a new one of the next level."""
 
+OVERDUE = 1.0
+"""So long, in seconds, a caller may have the lease of an idle worker while others wait."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -53,13 +56,15 @@ class Host:
 class _Queue:
     """Calls that wait for one app, or for one batched action of it."""
 
-    __slots__ = ("app", "batch", "heap", "length", "spent", "wait")
+    __slots__ = ("app", "batch", "heap", "length", "ripe", "spent", "wait")
 
     def __init__(self, app: str, batch: int = 0, wait: float = 0.0) -> None:
         self.app, self.batch, self.wait = app, batch, wait
         self.heap: list[tuple[float, int, Ticket]] = []
         self.length = 0
         self.spent = 0.0
+        self.ripe = False
+        """Its batch waits for a worker, not for time."""
 
     def head(self) -> Ticket | None:
         while self.heap and not self.heap[0][2].waiting:
@@ -142,7 +147,9 @@ class Scheduler:
                 return [Reject(ticket, "no_worker")]
             if not ticket.patient:
                 self._at(now + patience, ticket, "no_worker")
-        elif self.length(ticket.app) >= rules.max_queue and not self._free_host(ticket):
+        elif (
+            not ticket.patient and self.length(ticket.app) >= rules.max_queue and not self._free_host(ticket)
+        ):
             return [Reject(ticket, "full", self._estimate(ticket.app))]
         self._enqueue(ticket, rules, now)
         return self._pump(now, ticket.app)
@@ -203,6 +210,22 @@ class Scheduler:
             verdicts.append(Reject(ticket, reason))
         return verdicts + self._pump(now)
 
+    def overdue(self, now: float, idle: Callable[[int], bool]) -> list[Verdict]:
+        """Leases whose callers have called nobody for a while, although others wait; `idle`: a worker runs nothing.
+
+        Their callers have been stopped, or something went wrong between them and their worker. Whatever it was,
+        the worker knows: it gives the lease back, unless a call uses it after all.
+        """
+        verdicts: list[Verdict] = []
+        for host in self.hosts.values():
+            waits = any(q.length for q in self._queues.values() if q.app in host.apps)
+            if waits and host.leases and idle(host.id):
+                for lease in host.leases.values():
+                    if now - lease.granted > OVERDUE:
+                        lease.granted, lease.recalled = now, True
+                        verdicts.append(Recall(host.id, lease.id))
+        return verdicts
+
     def fail(self, app: str, reason: str = "no_worker") -> list[Verdict]:
         """Nobody will host the app in the foreseeable future: those who wait are told."""
         return self._reject_all(lambda ticket: ticket.app == app, reason)
@@ -219,7 +242,7 @@ class Scheduler:
         while self._times and not self._times[0][2].waiting:
             heapq.heappop(self._times)
         times = [self._times[0][0]] if self._times else []
-        times += [queue.ripe_at() for queue in self._queues.values() if queue.batch and queue.length]
+        times += [q.ripe_at() for q in self._queues.values() if q.batch and q.length and not q.ripe]
         return min(times, default=None)
 
     def length(self, app: str) -> int:
@@ -286,7 +309,8 @@ class Scheduler:
         while queues:
             queue = min(queues, key=lambda q: q.spent)
             head = queue.head()
-            if head is None or queue.ripe_at() > now:
+            queue.ripe = head is not None and queue.ripe_at() <= now
+            if head is None or not queue.ripe:
                 queues.remove(queue)
                 continue
             host = self._free_host(head, shared=not queue.batch)
@@ -299,6 +323,7 @@ class Scheduler:
         return verdicts
 
     def _grant(self, queue: _Queue, host: Host, now: float) -> list[Verdict]:
+        queue.ripe = False
         size = min(queue.length, queue.batch or 1)
         group = Group(next(self._count), size, size) if queue.batch else None
         host.used += 1

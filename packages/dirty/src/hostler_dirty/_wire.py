@@ -53,7 +53,7 @@ CODED = 0x20
 SHARED = 0x40
 """The body lies in the shared memory, and the table's first entry says where."""
 REPEATED = 0x80
-"""LEASE: a further attempt of a call that no worker had started."""
+"""LEASE: a further attempt of a call that no worker had started; it was let in once, and is not turned away now."""
 FRESH = 0x01
 """GRANT: a descriptor of a new channel comes with it."""
 OUTSIDE = 0x01
