@@ -212,7 +212,7 @@ def comes(pool, wanted, name, **labels):
 
 
 def test_calls_are_counted_by_their_outcome(make_pool, client):
-    pool = make_pool("Echo", threads=2)
+    pool = make_pool("Echo")
     for number in range(20):
         client.execute(ECHO, "echo", number)
     assert len(client.execute(ECHO, "big", 3_000_000)) == 3_000_000
@@ -238,6 +238,15 @@ def test_calls_are_counted_by_their_outcome(make_pool, client):
     assert value(pool, "queue_wait_seconds", app=ECHO) == value(pool, "grant_seconds") >= 1
     assert value(pool, "app_ready", app=ECHO) == 1
     assert value(pool, "worker_rss_bytes", slot="0") > 1_000_000
+
+
+def test_every_thread_of_a_worker_counts(make_pool, client):
+    pool = make_pool("Echo", threads=4)
+    background = Background()
+    for number in range(8):
+        background.call(number, lambda n: [client.execute(ECHO, "add", n, i) for i in range(20)], number)
+    assert background.join() == {n: [n + i for i in range(20)] for n in range(8)}
+    comes(pool, 160, "call_seconds", app=ECHO, action="add", outcome="ok")
 
 
 def test_batches_are_counted(make_pool, client):
