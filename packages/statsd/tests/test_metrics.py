@@ -92,6 +92,11 @@ def test_figures_of_the_arbiter(log: StatsdLogger, statsd: socket.socket) -> Non
     assert lines(statsd, 2) == ["gunicorn.workers:4|g", "gunicorn.workers:0|g"]
 
 
+def test_figures_of_services_keep_their_names(log: StatsdLogger, statsd: socket.socket) -> None:
+    log.measure("hostler.dirty.inflight.0", 3)
+    assert lines(statsd, 1) == ["hostler.dirty.inflight.0:3|g"]
+
+
 def test_backlog_when_asked_for(statsd: socket.socket, tmp_path: Any) -> None:
     log = open_statsd(Settings(errorlog=str(tmp_path / "e")), own(statsd, backlog=True))
     log.measure("backlog", 7, "histogram")

@@ -234,7 +234,7 @@ def _cell(name: str, value: Any) -> str:
     if name in ("rss", "pss"):
         return f"{value / 1048576:.1f}M"
     if isinstance(value, float):
-        return f"{value:.3g}" if 0 < abs(value) < 1 else f"{value:.1f}"
+        return f"{value:.2g}" if 0 < abs(value) < 0.1 else f"{value:.1f}"
     return json.dumps(value) if isinstance(value, (dict, list)) else str(value)
 
 

@@ -336,7 +336,9 @@ def test_tables() -> None:
     assert show("x", {"apps": {"one": {"a": 1}}}) == "apps:\nNAME  A\none   1"
     assert show("x", {"ok": True}) == "done"
     assert show("x", {"ok": False, "error": "no"}) == "ok: False\nerror: no"
-    assert show("x", "text") == "text"
+    assert show("x", "text\n") == "text"
+    assert show("x", {"ok": True, "text": "as it is\n", "n": 1}) == "as it is"
+    assert show("x", {"small": 0.00123456, "none": 0.0}) == "small: 0.0012\nnone: 0.0"
 
 
 def test_top_without_its_library(path: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +16,7 @@ MODULE = """
 import os, select, socket, time
 from dataclasses import dataclass
 from hostler.errors import BootError
-from hostler.plugin import Bound, ServiceType
+from hostler.plugin import Bound, LoggerType, ServiceType, open_std_logger
 from hostler.settings import seconds, setting, text
 
 HERE = os.path.dirname(__file__)
@@ -54,6 +57,8 @@ def serve(ctx, settings):
         raise BootError("no colour to paint with")
     if settings.mode == "slow":
         time.sleep(0.5)
+    ctx.measure("hostler.paint.pots", 3)
+    ctx.measure("hostler.paint.strokes", 7, "counter")
     note("ready")
     ctx.ready("colour " + settings.colour)
     while not ctx.stopping:
@@ -70,7 +75,20 @@ def serve(ctx, settings):
         time.sleep(1)
     note("stopped", ctx.stopping)
 
+def control(settings, bound, words):
+    if words == ["spill"]:
+        return {"ok": False, "error": "no paint is left"}
+    return "red\\ngreen\\n" if words == ["colours"] else {"ok": words != ["dry"], "text": "pots: 3\\n", "pots": 3}
+
+def open_counting(settings, own):
+    log = open_std_logger(settings)
+    log.measure = lambda name, value, kind="gauge": name.startswith("hostler.") and note("measure", name, value, kind)
+    return log
+
+counting = LoggerType(name="counting", open="paint_service:open_counting")
+
 service = ServiceType(
+    control="paint_service:control",
     name="paint", serve="paint_service:serve", settings=Settings, bind="paint_service:bind",
     join="paint_service:join", offer="paint_service:offer", wanted=lambda settings: True, stop_timeout="patience",
     supervised=lambda settings: settings.mode != "alone",
@@ -223,3 +241,30 @@ def test_orphaned_service_ends(
     painted.send(signal.SIGKILL)
     painted.wait()
     wait_until(lambda: not is_alive(pid), "the end of the service")
+
+
+def test_figures_reach_the_logger(painted: Any) -> None:
+    """Whichever the server has."""
+    painted.configure(logger_class="paint_service:counting").start()
+    told = [words[1:] for words in painted.notes() if words[0] == "measure"]
+    assert told == [["hostler.paint.pots", "3", "gauge"], ["hostler.paint.strokes", "7", "counter"]]
+
+
+def test_what_control_shows_of_its_answers(painted: Any) -> None:
+    """Text as it is, an error as one line."""
+    painted.start()
+
+    def ctl(*words: str) -> tuple[int, str, str]:
+        command = [sys.executable, "-m", "hostler", "ctl", "--control-socket", str(painted.directory / "ctl")]
+        environment = {**os.environ, **painted.environment}
+        done = subprocess.run(
+            [*command, *words], capture_output=True, text=True, timeout=60, env=environment, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    assert ctl("paint", "colours") == (0, "red\ngreen\n", "")
+    assert ctl("paint", "count") == (0, "pots: 3\n", "")
+    assert ctl("paint", "dry") == (1, "pots: 3\n", "")
+    assert ctl("paint", "spill") == (1, "", "hostler: error: paint: no paint is left\n")
+    code, said, _ = ctl("--json", "paint", "spill")
+    assert (code, json.loads(said)) == (1, {"ok": False, "error": "no paint is left"})
