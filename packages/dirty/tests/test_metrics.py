@@ -235,7 +235,7 @@ def test_calls_are_counted_by_their_outcome(make_pool, client):
     comes(pool, 1, "init_seconds", app=ECHO)
     assert value(pool, "payload_bytes", dir="out") > 3_000_000
     assert value(pool, "payload_bytes", dir="in") > 100
-    assert value(pool, "queue_wait_seconds", app=ECHO) == value(pool, "grant_seconds") >= 1
+    assert value(pool, "queue_wait_seconds", app=ECHO) >= value(pool, "grant_seconds") >= 1
     assert value(pool, "app_ready", app=ECHO) == 1
     assert value(pool, "worker_rss_bytes", slot="0") > 1_000_000
 

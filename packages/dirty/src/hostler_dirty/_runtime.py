@@ -318,7 +318,9 @@ class Runtime:
     def _caller_left(self, channel: Served) -> None:
         call = channel.call
         if call is not None and call.id:
-            self.interrupts.interrupt(call, DirtyCancelled)
+            # One that leaves at its deadline was quicker than our watcher.
+            late = call.deadline_ns and call.deadline_ns <= time.monotonic_ns() + 1_000_000
+            self.interrupts.interrupt(call, DirtyDeadlineExceeded if late else DirtyCancelled)
             _unwanted.mark(self, call)
         channel.wake()
 
