@@ -287,6 +287,10 @@ class Executor:
         try:
             if kind == _wire.END:
                 data = _wire.pack(_wire.END, job.call.id, flags=flags)
+            elif job.codec is None:
+                data = _payload.compose(
+                    kind, job.call.id, (result,), channel.arena, runtime.limit, flags=flags
+                )
             else:
                 data = _payload.pack_one(
                     kind, job.call.id, result, job.codec, channel.arena, runtime.limit, flags=flags

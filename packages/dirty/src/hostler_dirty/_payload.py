@@ -138,17 +138,19 @@ def pack_one(
 
 def read_one(frame: Frame, window: Window | None, codec: Codec | None) -> Any:
     """The value that `pack_one` packed, with nothing of it in the window. Raises DirtyProtocolError."""
-    body, buffers = extract(frame, window)
     coded = frame.flags & CODED
-    value = _codec.decode(body, () if coded else buffers)
     if frame.table:
+        body, buffers = extract(frame, window)
+        value = _codec.decode(body, () if coded else buffers)
         del body
+    else:
+        value = _codec.decode(frame.body)
     try:
         (only,) = value
     except (TypeError, ValueError):
         raise DirtyProtocolError("An answer of another shape") from None
     if coded:
-        if codec is None or codec.name != only or not buffers:
+        if codec is None or codec.name != only or not frame.table or not buffers:
             raise DirtyProtocolError(f"A message by the codec {only!r}, which is not this call's")
         only = codec.load(buffers[0], buffers[1:])
     return only
