@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import resource
@@ -113,6 +114,9 @@ class Hungry(DirtyApp):
         used = pages * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + octets, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
+    def file_size(self, octets):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (octets, resource.RLIM_INFINITY))
+
     def loosen(self):
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
@@ -135,7 +139,9 @@ class Hungry(DirtyApp):
             while True:
                 held.append(os.open("/dev/null", os.O_RDONLY))
         except OSError:
+            os.close(held.pop())
             note(f"full {name}")
+            held.append(os.open("/dev/null", os.O_RDONLY))
         gate(name)
         for fd in held:
             os.close(fd)
@@ -149,5 +155,6 @@ class Loud(Echo):
         import logging
 
         logging.getLogger("loud").warning(text)
-        print(text)
+        with contextlib.suppress(OSError):
+            print(text)
         return text

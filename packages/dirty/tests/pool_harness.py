@@ -103,7 +103,9 @@ class Setup:
 class Pool:
     """One arbiter and its workers."""
 
-    def __init__(self, apps, workers=1, extra_path=(), wait=True, environment=None, nofile=0, full=False, **settings):
+    def __init__(
+        self, apps, workers=1, extra_path=(), wait=True, environment=None, nofile=0, full=False, **settings
+    ):
         """`full`: whatever is written to a log or to standard output finds no space."""
         self.directory = tempfile.mkdtemp(prefix="hostler-dirty-test-")
         self.notes = Path(self.directory) / "notes"

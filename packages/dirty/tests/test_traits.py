@@ -149,7 +149,8 @@ def test_an_app_of_its_own_size(pool_of, client):
     first = client.execute(GROWN, "grow", 1)
     client.execute(GROWN, "grow", 160 << 20)
     pool.settled(2)
-    assert client.options(no_worker_wait=60).execute(GROWN, "pid") != first
+    patient = client.options(no_worker_wait=60)
+    wait_for(lambda: patient.execute(GROWN, "pid") != first, "the next worker")
 
 
 def test_a_cancelled_call_may_go_on_or_is_killed(pool_of, client):
