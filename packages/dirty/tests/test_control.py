@@ -93,7 +93,7 @@ def test_the_life_of_a_worker_in_the_log(make_pool, client):
     logs(pool, f"^{NAME % (first, 1)} starts$")
     logs(pool, rf"^{NAME % (first, 1)} is ready after \d+\.\d s$")
     client.execute(ECHO, "sleep", 0.2)
-    logs(pool, rf"^{NAME % (first, 1)}: slow call: pool_apps:Echo\.sleep took 0\.\d s$")
+    logs(pool, rf"^{NAME % (first, 1)}: slow call: pool_apps:Echo\.sleep took \d+\.\d s$")
     assert (
         "hold" in pool.ctl("stacks", "0")["text"]
         or "most recent call first" in pool.ctl("stacks", "0")["text"]
@@ -123,9 +123,3 @@ def test_trace_of_a_nested_call(make_pool, client):
     own = {"traceparent": "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     assert traced.execute("pool_apps:Nested", "ask_info", own)["trace"] == own
     assert client.execute("pool_apps:Nested", "ask_info")["trace"] == {}
-
-
-def test_slow_batches_are_told(make_pool, client):
-    pool = make_pool("Batched", slow_call=0.1)
-    assert client.execute("pool_apps:Batched", "slow", "x") == "x"
-    logs(pool, r"slow call: pool_apps:Batched\.slow took 0\.\d s")
