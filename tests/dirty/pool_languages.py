@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from hostler_dirty import DirtyApp, action
 
 
@@ -14,8 +16,9 @@ class Languages(DirtyApp):
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
         self.model = LanguageIdentifier.from_model_file(MODEL_FILE)
+        self.times = int(os.environ["POOL_TIMES"])
 
     @action(batch=16, max_wait=0.005)
     def tell(self, text):
-        # A document's worth of each, so that a worker that is killed has a call to lose.
-        return [self.model.classify(each * 200)[0] for each in text]
+        # A document of so many times the text, so that a call takes its time and a killed worker has one to lose.
+        return [self.model.classify(each * self.times)[0] for each in text]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -28,7 +29,9 @@ def wait_for(condition, what):
 class Server:
     """By default with a pool of two slots, one of which hosts the model."""
 
-    def __init__(self, worker, directory, *more, app="", dirty="pool_site:Model", slots=2):
+    def __init__(
+        self, worker, directory, *more, app="", dirty="pool_site:Model", slots=2, environment=None, cpus=""
+    ):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -41,7 +44,11 @@ class Server:
         ]  # fmt: skip
         self.control = str(directory / "ctl")
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env={**os.environ, **(environment or {})}
+            )
+        if cpus:
+            os.sched_setaffinity(self.process.pid, [int(cpu) for cpu in cpus.split(",")])
         wait_for(self.up, "the server")
 
     def up(self):

@@ -2,129 +2,61 @@
 
 from __future__ import annotations
 
-import json
-import os
-import random
-import signal
-import threading
-import time
-import urllib.error
-from pathlib import Path
-from urllib.parse import quote
-
 import pytest
-from pool_server import wait_for
+from pool_clients import CALLERS
+from pool_siege import SITES, besiege, percentile, serve
 
-TEXTS = {
-    "de": "Der Zug nach München fährt heute leider erst eine halbe Stunde später ab.",
-    "en": "The committee will publish its report about the harbour next week.",
-    "fr": "Nous avons passé les vacances au bord de la mer avec toute la famille.",
-    "es": "El ayuntamiento ha decidido construir una nueva biblioteca en el centro.",
-}
-SECONDS, PAUSE, UNLOADED = 60.0, 5.0, 5.0
-PATH = "pool_languages:Languages"
+MEGA = 1 << 20
 
 
-class Load:
-    """Clients in threads, and what they saw."""
+@pytest.fixture
+def siege(request, tmp_path):
+    """A function that starts the server of a worker class, besieges it and ends it; its log is shown on failure."""
+    servers = []
 
-    def __init__(self, server):
-        self._server = server
-        self._stop = threading.Event()
-        self._threads = []
-        self.right, self.failed, self.odd, self.times = 0, [], [], []
+    def run(worker, times, **seconds):
+        server = serve(worker, tmp_path, times)
+        servers.append(server)
+        found = besiege(server, **seconds)
+        assert server.stop() == 0
+        return found
 
-    def start(self, callers, plain):
-        targets = [self._ask] * callers + [self._plain] * plain
-        self._threads = [threading.Thread(target=target) for target in targets]
-        for thread in self._threads:
-            thread.start()
-
-    def end(self):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(90)
-
-    def _ask(self):
-        while not self._stop.is_set():
-            language = random.choice(list(TEXTS))
-            try:
-                said = json.loads(self._server.get(f"/tell?text={quote(TEXTS[language])}"))
-            except urllib.error.HTTPError as error:
-                self.failed.append(json.loads(error.read()))
-            except Exception as error:
-                self.odd.append(error)
-            else:
-                if said == {"language": language}:
-                    self.right += 1
-                else:
-                    self.odd.append(said)
-
-    def _plain(self):
-        while not self._stop.is_set():
-            began = time.monotonic()
-            try:
-                assert "plain" in self._server.get("/plain")
-            except Exception as error:
-                self.odd.append(error)
-            self.times.append(time.monotonic() - began)
+    yield run
+    for server in servers:
+        server.stop()
+        print(server.log.read_text())
 
 
-def resident(pid):
-    """Octets of memory that the process holds."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def judge(found):
+    """Only calls on workers that were killed failed, each with the error that says so; two workers hold the model."""
+    assert not found.odd
+    assert found.right
+    for failure in found.failed:
+        assert failure["error"] == "DirtyWorkerError", failure
+        assert (failure["details"]["slot"], failure["details"]["generation"]) in found.killed
+    assert len(found.failed) <= CALLERS * len(found.killed)
+    before, after = found.slots
+    assert before == after
+    assert len(after) == 2
+    assert min(found.holding) > max(found.others) + 8 * MEGA
 
 
-def percentile(times):
-    """The 99th percentile, in milliseconds."""
-    return sorted(times)[len(times) * 99 // 100] * 1000
-
-
-def holders(server):
-    """The slots that host the model, each with a ready worker."""
-
-    def ready():
-        slots = [slot for slot in server.ctl("status")["slots"] if PATH in slot["apps"]]
-        return slots if all(slot["state"] == "ready" and slot["pid"] for slot in slots) else None
-
-    return wait_for(ready, "workers that hold the model")
+@pytest.mark.load
+@pytest.mark.parametrize("worker", SITES)
+def test_only_calls_on_killed_workers_fail(siege, worker):
+    judge(siege(worker, 200, quiet=0.5, seconds=2.0, pause=0.7))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("worker", "app"), [("gthread", "flask_app"), ("asgi", "fast_app")])
-def test_only_calls_on_killed_workers_fail(serve, worker, app):
-    options = ("--threads", "8", "--dirty-app", "pool_site:Model:4")
-    server = serve(worker, *options, app=f"pool_frameworks:{app}", dirty=PATH, slots=4)
-    first = holders(server)
-    assert len(first) == 2
-    others = [slot for slot in server.ctl("status")["slots"] if PATH not in slot["apps"]]
-    assert min(resident(slot["pid"]) for slot in first) > max(resident(slot["pid"]) for slot in others) + (
-        8 << 20
+@pytest.mark.parametrize("worker", SITES)
+def test_only_calls_on_killed_workers_fail_for_a_minute(siege, worker):
+    found = siege(worker, 2000, quiet=5.0, seconds=60.0, pause=5.0)
+    judge(found)
+    assert found.failed
+    print(
+        f"{found.right} calls, {len(found.failed)} failed of {len(found.killed)} kills; the plain route's p99:"
     )
-
-    quiet = Load(server)
-    quiet.start(callers=0, plain=1)
-    time.sleep(UNLOADED)
-    quiet.end()
-    load, killed = Load(server), set()
-    load.start(callers=8, plain=1)
-    until = time.monotonic() + SECONDS
-    while time.monotonic() < until:
-        slot = random.choice(holders(server))
-        os.kill(slot["pid"], signal.SIGKILL)
-        killed.add((str(slot["slot"]), str(slot["generation"])))
-        time.sleep(PAUSE)
-    load.end()
-
-    assert not load.odd
-    assert load.right > 100
-    assert load.failed
-    for failure in load.failed:
-        assert failure["error"] == "DirtyWorkerError", failure
-        assert (failure["details"]["slot"], failure["details"]["generation"]) in killed
-    assert len(load.failed) <= 8 * len(killed)  # as many as there are callers
-    assert [slot["slot"] for slot in holders(server)] == [slot["slot"] for slot in first]
-    assert server.stop() == 0
-    print(f"{load.right} calls, {len(load.failed)} failed of {len(killed)} kills; p99 of the plain route:")
-    print(f"{percentile(quiet.times):.1f} ms before, {percentile(load.times):.1f} ms under this load")
+    print(
+        f"{percentile(found.quiet, 99):.1f} ms before, {percentile(found.loaded, 99):.1f} ms under this load"
+    )
