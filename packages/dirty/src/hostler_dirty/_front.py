@@ -91,7 +91,7 @@ class Front:
         except DirtyConfigError as error:
             if self._told != error.message:
                 self._told = error.message
-                self._log.error("%s", error.message)
+                self._log.warning("%s", error.message)
             return
         self._told = ""
         self._log.warning("the socket file %s had gone; it is there again", self.path)
@@ -133,8 +133,13 @@ class Front:
             except BlockingIOError:
                 who = "whose backlog is full"
             else:
-                if _replaced(probe):
+                main = _main(probe)
+                if main and main == _parent(os.getppid()):  # ours was started to replace that server (USR2)
                     return
+                if main and _parent(main) == os.getppid():
+                    raise DirtyConfigError(
+                        f"dirty_bind: the server that replaces this one answers at {self.path} now"
+                    )
                 who = f"pid {peer(probe)[0]}"
         raise DirtyConfigError(
             f"dirty_bind: another process ({who}) answers at {self.path}: stop it, or give this server another path"
@@ -171,19 +176,19 @@ def _draft(path: str) -> str:
     return os.path.join(os.path.dirname(path), f".d{os.getpid()}")
 
 
-def _replaced(sock: socket.socket) -> bool:
-    """Whether who answers belongs to the server that ours was started to replace (USR2): it names its main arbiter,
-    and ours is that one's child."""
+def _main(sock: socket.socket) -> int:
+    """The main arbiter of the server that answers; 0: it is no such server."""
     reader = FrameReader(_line.CONTROL_LIMIT)
     sock.settimeout(PATIENCE)
     try:
         while data := sock.recv(65536):
             for frame in reader.feed(data):
                 greeting = _line.decode(frame.body)
-                return isinstance(greeting, dict) and greeting.get("main") == _parent(os.getppid())
+                main = greeting.get("main") if isinstance(greeting, dict) else 0
+                return main if isinstance(main, int) else 0
     except (OSError, DirtyProtocolError):
-        return False
-    return False
+        return 0
+    return 0
 
 
 def _parent(pid: int) -> int:
