@@ -21,9 +21,9 @@ class Desk(DirtyApp):
     workers = 1
 
     def hold(self, gate):
-        """Run until the file is there, a minute at most."""
+        """Run until the file is there, five minutes at most."""
         Path(f"{gate}.begun").touch()
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         try:
             while not os.path.exists(gate) and time.monotonic() < until:
                 time.sleep(0.01)
@@ -33,10 +33,10 @@ class Desk(DirtyApp):
         return "held"
 
     def ticks(self, gate):
-        """One chunk, and then none for a minute."""
+        """One chunk, and then none for five minutes."""
         try:
             yield "tick"
-            time.sleep(60)
+            time.sleep(300)
         finally:
             Path(f"{gate}.closed").touch()
 

@@ -26,8 +26,8 @@ class Site(Server):
     def __init__(self, worker, directory):
         protocols = ("h2,h1", "--http2-cleartext", "prior-knowledge") if worker in MULTIPLEXING else ("h1",)
         super().__init__(
-            worker, directory, "--http-protocols", *protocols, slots=1, dirty="pool_requests:Desk",
-            app=f"pool_requests:{'asgi' if worker == 'asgi' else 'wsgi'}",
+            worker, directory, "--keep-alive", "60", "--access-logfile", "-", "--http-protocols", *protocols,
+            slots=1, dirty="pool_requests:Desk", app=f"pool_requests:{'asgi' if worker == 'asgi' else 'wsgi'}",
         )  # fmt: skip
 
     def begin(self, path):
@@ -106,7 +106,7 @@ def test_a_client_leaves(sites, gate, worker):
     second = site.begin(f"/hold?gate={two.path}")
     wait_for(site.waiting, "the waiting call")
     second.close()
-    wait_for(lambda: not site.waiting(), "the end of the wait")
+    wait_for(lambda: str(two.path) in site.log.read_text(), "the end of the second request")
     first.close()
     one.wait("interrupted")
     third = site.begin(f"/ticks?gate={three.path}")
@@ -195,6 +195,8 @@ def test_a_stream_of_http2_is_reset(sites, gate, worker):
         client.sendall(peer.data_to_send())
         seen = b""
         while not seen:
-            for event in peer.receive_data(client.recv(65536)):
+            block = client.recv(65536)
+            assert block, "the connection ended"
+            for event in peer.receive_data(block):
                 seen += getattr(event, "data", b"")
     assert float(seen) > 0
