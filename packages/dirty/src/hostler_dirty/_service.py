@@ -119,7 +119,7 @@ class Arbiter:
             self._ready, self.desk.retire, self._dead, self.desk.worker_frame,
         )  # fmt: skip
         self.desk.pool = self.pool
-        self.readings = Readings(self.pool, self.desk, ctx.measure)
+        self.readings = Readings(self.pool, self.desk, ctx.measure, self.log)
         self.pool.infos = self.infos
         self.pool.slot_env = self.slot_env
         self._announce()
