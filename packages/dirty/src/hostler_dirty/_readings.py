@@ -42,14 +42,16 @@ class Readings:
         if first:
             return  # there is a whole interval to tell of only later
         figures = list(_exposition.measures([*self._desk.figures.since(self._told), *self.gauges()]))
-        self._telling = threading.Thread(target=self._tell, args=(figures,), name="dirty-figures", daemon=True)
+        self._telling = threading.Thread(
+            target=self._tell, args=(figures,), name="dirty-figures", daemon=True
+        )
         self._telling.start()
 
     def _tell(self, figures: list[tuple[str, float, str]]) -> None:
         try:
             for figure in figures:
                 self._measure(*figure)
-        except Exception:
+        except Exception:  # noqa: BLE001  (the wall around a logger)
             self._log.exception("the logger does not take the pool's figures")
 
     def rows(self) -> list[Row]:
