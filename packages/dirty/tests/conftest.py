@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # the apps and the harness are modules of this directory
 
 from hostler_dirty import get_dirty_client
+from pool_callers import Looped
 from pool_harness import Pool
 
 
@@ -32,6 +33,17 @@ def make_pool(request):
 @pytest.fixture
 def client():
     return get_dirty_client(60)
+
+
+@pytest.fixture(params=["threads", "tasks"])
+def caller(request):
+    """A client of either kind: `execute`, `stream` and `options` as a blocking one has them."""
+    if request.param == "threads":
+        yield get_dirty_client(60)
+    else:
+        looped = Looped()
+        yield looped
+        looped.close()
 
 
 @pytest.fixture(scope="module")

@@ -41,13 +41,13 @@ def unread(number):
         return 0
 
 
-def test_a_killed_worker_fails_only_the_call_it_ran(make_pool, client):
+def test_a_killed_worker_fails_only_the_call_it_ran(make_pool, caller):
     pool = make_pool("Echo")
     work = Background()
-    work.call("running", client.execute, ECHO, "sleep", 30)
+    work.call("running", caller.execute, ECHO, "sleep", 30)
     busy(pool)
     for i in range(5):
-        work.call(i, client.execute, ECHO, "echo", i)
+        work.call(i, caller.execute, ECHO, "echo", i)
     wait_for(lambda: pool.status()["apps"][ECHO]["queued"] == 5, "five queued calls")
     os.kill(pool.slot()["pid"], signal.SIGKILL)
     results = work.join()
@@ -75,51 +75,51 @@ def test_a_worker_that_exits_or_crashes(make_pool, client):
     assert client.execute(ECHO, "echo", 1) == 1
 
 
-def test_a_call_that_no_worker_began_is_tried_elsewhere(make_pool, client):
+def test_a_call_that_no_worker_began_is_tried_elsewhere(make_pool, caller):
     pool = make_pool("Echo", workers=1)
-    assert client.execute(ECHO, "echo", 1) == 1
+    assert caller.execute(ECHO, "echo", 1) == 1
     pid = pool.slot()["pid"]
     os.kill(pid, signal.SIGSTOP)  # it takes the call into its socket, and never begins it
     work = Background()
-    work.call("call", client.execute, ECHO, "info")
+    work.call("call", caller.execute, ECHO, "info")
     wait_for(lambda: any(map(unread, os.listdir("/proc/self/fd"))), "the call in the stopped worker's socket")
     os.kill(pid, signal.SIGKILL)
     info = work.join()["call"]
     assert info["attempt"] == 2
 
 
-def test_an_idempotent_call_runs_again(make_pool, client, tmp_path):
+def test_an_idempotent_call_runs_again(make_pool, caller, tmp_path):
     make_pool("Echo")
-    assert client.execute(ECHO, "die_once", str(tmp_path / "mark")) == 2
+    assert caller.execute(ECHO, "die_once", str(tmp_path / "mark")) == 2
 
 
-def test_without_a_worker_calls_fail_at_once(make_pool, client):
+def test_without_a_worker_calls_fail_at_once(make_pool, caller):
     pool = make_pool("Echo", "Patient")
-    assert client.execute(ECHO, "echo", 1) == 1
-    client.execute("pool_apps:Patient", "echo", 1)
+    assert caller.execute(ECHO, "echo", 1) == 1
+    caller.execute("pool_apps:Patient", "echo", 1)
     os.kill(pool.slot()["pid"], signal.SIGKILL)
     wait_for(lambda: pool.slot()["restarts"] == 1, "the death")
     try:
-        client.execute(ECHO, "echo", 1)  # the next worker may be ready already
+        caller.execute(ECHO, "echo", 1)  # the next worker may be ready already
     except DirtyNoWorkersAvailableError as error:
         told = error.state in ("booting", "backoff"), bool(error.retry_after), error.app_path
         assert told == (True, True, ECHO)
-    assert client.execute("pool_apps:Patient", "echo", 2) == 2
-    assert client.options(no_worker_wait=60).execute(ECHO, "echo", 3) == 3
+    assert caller.execute("pool_apps:Patient", "echo", 2) == 2
+    assert caller.options(no_worker_wait=60).execute(ECHO, "echo", 3) == 3
 
 
 @pytest.mark.load
-def test_a_hanging_call_is_interrupted_at_its_deadline(make_pool, client):
+def test_a_hanging_call_is_interrupted_at_its_deadline(make_pool, caller):
     pool = make_pool("Echo")
-    pid = client.execute(ECHO, "pid")
+    pid = caller.execute(ECHO, "pid")
     for action in ("sleep", "spin"):
         with pytest.raises(DirtyTimeoutError) as told:
-            client.options(timeout=2).execute(ECHO, action, 60)
+            caller.options(timeout=2).execute(ECHO, action, 60)
         assert told.value.stage == "run"
-        assert client.execute(ECHO, "pid") == pid
+        assert caller.execute(ECHO, "pid") == pid
     with pytest.raises(DirtyTimeoutError):
-        client.options(timeout=2).execute(ECHO, "async_rest")
-    assert client.execute(ECHO, "pid") == pid
+        caller.options(timeout=2).execute(ECHO, "async_rest")
+    assert caller.execute(ECHO, "pid") == pid
     wait_for(lambda: pool.noted("async cancelled"), "the cancellation of the task")
 
 
@@ -133,6 +133,7 @@ def test_a_call_that_heeds_nothing_is_killed(make_pool, client, action):
     pool.settled(2)
     assert client.execute(path, "pid") == pool.slot()["pid"]
     assert "does not heed" in pool.logged()
+    assert f"in {action}" in pool.logged()  # the stacks, told by the dying process
 
 
 @pytest.mark.load
@@ -172,33 +173,33 @@ def test_deadlines_that_pass_just_at_the_end(make_pool, client):
     assert "Traceback" not in pool.logged()
 
 
-def test_a_deadline_in_the_queue(make_pool, client):
+def test_a_deadline_in_the_queue(make_pool, caller):
     pool = make_pool("Echo")
     work = Background()
-    work.call("running", client.execute, ECHO, "hold", "end")
+    work.call("running", caller.execute, ECHO, "hold", "end")
     busy(pool)
     with pytest.raises(DirtyTimeoutError) as told:
-        client.options(timeout=0.3).execute(ECHO, "sleep", 0, "never")
+        caller.options(timeout=0.3).execute(ECHO, "sleep", 0, "never")
     assert told.value.stage == "queue"
     with pytest.raises(DirtyTimeoutError):
-        client.options(max_queue_wait=0.2).execute(ECHO, "sleep", 0, "never")
+        caller.options(max_queue_wait=0.2).execute(ECHO, "sleep", 0, "never")
     pool.open("end")
     work.join()
-    assert client.execute(ECHO, "echo", 1) == 1
+    assert caller.execute(ECHO, "echo", 1) == 1
     assert not pool.noted("never")
 
 
-def test_a_full_queue(make_pool, client):
+def test_a_full_queue(make_pool, caller):
     pool = make_pool("Queued")
     path = "pool_apps:Queued"
     work = Background()
-    work.call("running", client.execute, path, "hold", "end")
+    work.call("running", caller.execute, path, "hold", "end")
     busy(pool)
     for i in range(2):
-        work.call(i, client.execute, path, "echo", i)
+        work.call(i, caller.execute, path, "echo", i)
     wait_for(lambda: pool.status()["apps"][path]["queued"] == 2, "a full queue")
     with pytest.raises(DirtyQueueFullError) as told:
-        client.execute(path, "echo", 9)
+        caller.execute(path, "echo", 9)
     assert told.value.retry_after > 0
     pool.open("end")
     results = work.join()
@@ -206,13 +207,13 @@ def test_a_full_queue(make_pool, client):
     assert results[1] == 1
 
 
-def test_priorities(make_pool, client):
+def test_priorities(make_pool, caller):
     pool = make_pool("Echo")
     work = Background()
-    work.call("running", client.execute, ECHO, "hold", "end")
+    work.call("running", caller.execute, ECHO, "hold", "end")
     busy(pool)
     for number, priority in enumerate((7, 3, 0)):
-        work.call(priority, client.options(priority=priority).execute, ECHO, "sleep", 0, f"p{priority}")
+        work.call(priority, caller.options(priority=priority).execute, ECHO, "sleep", 0, f"p{priority}")
         wait_for(lambda n=number: pool.status()["apps"][ECHO]["queued"] == n + 1, "the queue")
     pool.open("end")
     work.join()
@@ -258,16 +259,16 @@ def test_a_caller_that_dies_frees_the_worker(make_pool, client):
 
 
 @pytest.mark.load
-def test_a_killed_arbiter(make_pool, client):
+def test_a_killed_arbiter(make_pool, caller):
     pool = make_pool("Echo", workers=2)
-    assert client.execute(ECHO, "echo", 1) == 1
+    assert caller.execute(ECHO, "echo", 1) == 1
     work = Background()
     for i in range(2):
-        work.call(f"running {i}", client.execute, ECHO, "hold", "end", f"run {i}")
+        work.call(f"running {i}", caller.execute, ECHO, "hold", "end", f"run {i}")
     wait_for(lambda: sum(s["running"] for s in pool.status()["slots"]) == 2, "two running calls")
     old = pool.pids()
     for i in range(2):
-        work.call(f"queued {i}", client.execute, ECHO, "echo", i)
+        work.call(f"queued {i}", caller.execute, ECHO, "echo", i)
     wait_for(lambda: pool.status()["apps"][ECHO]["queued"] == 2, "two queued calls")
     pool.signal(signal.SIGKILL)
     pool.wait()
@@ -277,32 +278,32 @@ def test_a_killed_arbiter(make_pool, client):
     assert results == {"running 0": "run 0", "running 1": "run 1", "queued 0": 0, "queued 1": 1}
     wait_for(lambda: not any(alive(pid) for pid in old), "the end of the old workers")
     assert len(pool.noted("close")) == 2
-    assert client.execute(ECHO, "echo", 2) == 2
+    assert caller.execute(ECHO, "echo", 2) == 2
 
 
-def test_a_stopped_arbiter_holds_no_deadline_up(make_pool, client):
+def test_a_stopped_arbiter_holds_no_deadline_up(make_pool, caller):
     pool = make_pool("Echo")
-    assert client.execute(ECHO, "echo", 1) == 1
+    assert caller.execute(ECHO, "echo", 1) == 1
     pool.signal(signal.SIGSTOP)
     try:
-        assert client.execute(ECHO, "echo", 2) == 2  # the kept lease needs no arbiter
+        assert caller.execute(ECHO, "echo", 2) == 2  # the kept lease needs no arbiter
         with pytest.raises(DirtyTimeoutError):
-            client.options(timeout=0.3).execute("pool_apps:Other", "echo", 1)
+            caller.options(timeout=0.3).execute("pool_apps:Other", "echo", 1)
     finally:
         pool.signal(signal.SIGCONT)
-    assert client.execute(ECHO, "echo", 3) == 3
+    assert caller.execute(ECHO, "echo", 3) == 3
 
 
-def test_a_stopped_worker_holds_no_deadline_up(make_pool, client):
+def test_a_stopped_worker_holds_no_deadline_up(make_pool, caller):
     make_pool("Echo")
-    pid = client.execute(ECHO, "pid")
+    pid = caller.execute(ECHO, "pid")
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(DirtyTimeoutError):
-            client.options(timeout=0.4).execute(ECHO, "echo", 1)
+            caller.options(timeout=0.4).execute(ECHO, "echo", 1)
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert client.execute(ECHO, "pid") == pid
+    assert caller.execute(ECHO, "pid") == pid
 
 
 @pytest.mark.load

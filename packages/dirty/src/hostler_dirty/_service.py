@@ -11,6 +11,7 @@ import dataclasses
 import logging
 import os
 import select
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -126,6 +127,8 @@ class Arbiter:
         self.desk.open(ctx.bound.descriptors)
         self._open_front()
         self.pool.open(self.placement)
+        for number, word in ((signal.SIGTTIN, "add"), (signal.SIGTTOU, "remove")):
+            loop.add_signal_handler(number, self._manage, [word], self._scaled)
         if settings.boot == "background":
             ctx.ready("the apps are being loaded")
         ticking = loop.create_task(self._tick())
@@ -290,6 +293,11 @@ class Arbiter:
 
     def _manage(self, words: list[str], answer: Callable[[dict[str, Any]], None]) -> None:
         self.spawn(_manage.run(self, words, answer))
+
+    def _scaled(self, said: dict[str, Any]) -> None:
+        """What became of a TTIN or TTOU."""
+        if not said["ok"]:
+            self.log.warning("the number of dirty slots stays %d: %s", self.num_workers, said["error"])
 
     async def _stop(self, *, quick: bool = False) -> None:
         """Reject who waits, let the running calls finish, end the workers."""
