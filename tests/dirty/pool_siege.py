@@ -2,8 +2,8 @@
 
 Two of four dirty workers hold the model. The first half of the CPUs has the server, its HTTP workers, the dirty arbiter
 and the client that measures. The other half has the dirty workers, as an operator would set it, and the clients of the
-model, which stand for other machines. Where all share all, a latency shows how the kernel divides a CPU among those that
-want it.
+model, which stand for other machines. Where all share all, a latency shows how the kernel divides a CPU among processes
+that all want it.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ import asyncio
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs
 
-from hostler_dirty import DirtyApp, DirtyError, get_dirty_client, stash
+from hostler_dirty import DirtyApp, DirtyError, DirtyUsageError, get_dirty_client, stash
 
 PATH = "pool_site:Model"
 
@@ -50,6 +51,71 @@ class Model(DirtyApp):
             yield f"word {i} "
 
 
+def ask(number):
+    """A call and a stream, by a caller that waits."""
+    client = get_dirty_client(60)
+    return [client.execute(PATH, "echo", number), len(list(client.stream(PATH, "words", 2)))]
+
+
+async def ask_async(number):
+    """The same, by a caller that awaits."""
+    client = get_dirty_client(60)
+    return [
+        await client.execute_async(PATH, "echo", number),
+        len([word async for word in client.stream_async(PATH, "words", 2)]),
+    ]
+
+
+async def together(count):
+    return await asyncio.gather(*map(ask_async, range(count)))
+
+
+def by_threads(count):
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(ask, range(count)))
+
+
+def by_gevent(count):
+    import gevent
+
+    return [job.get() for job in [gevent.spawn(ask, number) for number in range(count)]]
+
+
+def by_native_threads(count):
+    """Of a process that gevent has patched."""
+    import gevent
+
+    return gevent.get_hub().threadpool.map(ask, range(count))
+
+
+def by_eventlet(count):
+    import eventlet
+
+    return list(eventlet.GreenPool().imap(ask, range(count)))
+
+
+CALLERS = {
+    "blocking": lambda count: [ask(number) for number in range(count)],
+    "threads": by_threads,
+    "asyncio": lambda count: asyncio.run(together(count)),
+    "gevent": by_gevent,
+    "native threads": by_native_threads,
+    "eventlet": by_eventlet,
+}
+
+
+async def by_loop(kind, count):
+    """Callers in an ASGI worker: its own tasks, threads beside the loop, and one that would stop the loop."""
+    if kind == "asyncio":
+        return await together(count)
+    if kind == "threads":
+        return await asyncio.gather(*(asyncio.to_thread(ask, number) for number in range(count)))
+    try:
+        return ask(count)
+    except DirtyUsageError as error:
+        return str(error)
+
+
 def wsgi(environ, start_response):
     path = environ["PATH_INFO"]
     query = parse_qs(environ["QUERY_STRING"])
@@ -69,6 +135,8 @@ def wsgi(environ, start_response):
             said = client.execute(PATH, "hold", query["gate"][0])
         elif path == "/interrupted":
             said = stash.get("site", "interrupted", 0)
+        elif path == "/callers":
+            said = CALLERS[query["kind"][0]](int(query["n"][0]))
         else:
             said = client.execute(PATH, "pid")
     except DirtyError as error:
@@ -107,6 +175,8 @@ async def asgi(scope, receive, send):
         said = await client.execute_async(PATH, "hold", query["gate"][0])
     elif path == "/interrupted":
         said = await asyncio.to_thread(stash.get, "site", "interrupted", 0)
+    elif path == "/callers":
+        said = await by_loop(query["kind"][0], int(query["n"][0]))
     else:
         said = await client.execute_async(PATH, "pid")
     await send(start)

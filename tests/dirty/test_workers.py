@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -10,11 +11,30 @@ import struct
 import threading
 import urllib.error
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from pool_server import wait_for
 
-WORKERS = ["sync", "gthread", "gevent", "asgi"]
+WORKERS = ["sync", "gthread", "gevent", "eventlet", "asgi"]
+
+CALLERS = {
+    "sync": ("blocking", "threads", "asyncio"),
+    "gthread": ("blocking", "threads", "asyncio"),
+    "gevent": ("blocking", "threads", "gevent", "native threads", "asyncio"),
+    "eventlet": ("blocking", "threads", "eventlet"),
+    "asgi": ("threads", "asyncio"),
+}
+"""Who may call the pool in a request of a worker class. Under gevent and eventlet `threads` are greenlets too."""
+
+
+def call_in_every_way(server, worker):
+    """Each kind of caller, some at the same time; each gets what is its own."""
+    for kind in CALLERS[worker]:
+        told = server.get(f"/callers?kind={quote(kind)}&n=6")
+        assert json.loads(told) == [[number, 2] for number in range(6)], f"{worker}, {kind}"
+    if worker == "asgi":
+        assert "execute_async" in server.get("/callers?kind=blocking&n=1")
 
 
 @pytest.mark.parametrize("worker", WORKERS)
@@ -23,6 +43,7 @@ def test_calls_streams_and_faults(serve, worker):
     assert server.get("/echo?v=hello") == '"hello"'
     assert server.get("/big") == "3000000"
     assert server.get("/words") == "".join(f"word {i} " for i in range(50))
+    call_in_every_way(server, worker)
     odd, seen = [], []
 
     def load(base):

@@ -48,6 +48,8 @@ class Line:
         """Ring, and wait for the arbiter's WELCOME. Raises Gone, TimeoutError, DirtyConnectionError."""
         self._sock = ring()
         self._sock.settimeout(SLICE)
+        self.home = threading.get_native_id() if hasattr(self._sock, "hub") else 0
+        """The thread whose loop a socket of gevent waits in; 0: any thread may use it."""
         self._reader = FrameReader(_line.CONTROL_LIMIT)
         self._frames: list[Frame] = []
         self._fds: list[int] = []
@@ -289,12 +291,22 @@ class Pile:
     def take(self, app: str, deadline: int) -> Line:
         """A line, best one that keeps a lease for the app. Raises DirtyConnectionError, TimeoutError."""
         with self._lock:
-            if self._idle:
+            if self._idle and not self._idle[0].home:
                 for index in range(len(self._idle) - 1, -1, -1):
                     if app in self._idle[index].kept:
                         return self._idle.pop(index)
                 return self._idle.pop()
-        return self.fresh(deadline)
+            line = self._at_home(app) if self._idle else None
+        return line or self.fresh(deadline)
+
+    def _at_home(self, app: str) -> Line | None:
+        """The best idle line of this thread; None: there is none."""
+        thread = threading.get_native_id()
+        mine = [line for line in self._idle if line.home == thread]
+        best = next((line for line in reversed(mine) if app in line.kept), mine[-1] if mine else None)
+        if best is not None:
+            self._idle.remove(best)
+        return best
 
     def fresh(self, deadline: int) -> Line:
         """A new line; an arbiter that is being replaced is waited for."""
