@@ -29,6 +29,7 @@ PAUSE = 0.2
 YIELD = 0.01
 """Seconds in which a worker with more connections than another leaves new ones to that one."""
 FOR_GOOD = float("inf")
+_UNNAMED: Address = ("", 0)
 _EVERY = ("", "0.0.0.0", "::")
 _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -36,11 +37,12 @@ _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Door:
     """A listener in the poller of one worker."""
 
-    __slots__ = ("_driver", "_kind", "_listener", "_open", "_spare", "_yielded", "resume_at")
+    __slots__ = ("_driver", "_kind", "_listener", "_open", "_secure", "_spare", "_yielded", "resume_at")
 
     def __init__(self, driver: Driver, listener: Listener) -> None:
         self._driver = driver
         self._listener = listener
+        self._secure = listener.secure
         self._open = self._yielded = False
         sock = listener.socket
         self._kind = (int(sock.family), int(sock.type), sock.proto)
@@ -118,11 +120,13 @@ class Door:
                 self._short(error)
                 return False
             return True  # ECONNABORTED, EPROTO, EPERM of a firewall: that connection only
-        make = socket.socket if self._listener.secure else Socket
-        sock: Any = make(*self._kind, descriptor)
+        sock: Any = (socket.socket if self._secure else Socket)(*self._kind, descriptor)
         sock.setblocking(False)
         try:
-            self._driver.welcome(sock, address, self._listener)
+            if self._secure:
+                self._driver.shake(sock, address, self._listener)
+            else:
+                self._driver.admit(sock, address, self._listener, None)
         except OSError:  # the peer was gone before its socket could be asked anything
             sock.close()
         return True
@@ -250,23 +254,19 @@ class Handshake:
             self._socket.close()
 
 
-def make_channel(driver: Driver, sock: Any, peer: Any, listener: Listener, alpn: str) -> Channel:
-    """The channel of a socket that is ready for its protocol."""
-    named = isinstance(peer, tuple)  # also on a Unix socket, when a PROXY header told the client
-    transport = Transport(
-        peer=(peer[0], peer[1]) if named else ("", 0),
-        local=("", 0) if listener.unix else _local(sock, listener),
-        unix=not named,
-        secure=listener.secure,
-        protocol=alpn,
-    )
+def make_channel(driver: Driver, sock: Any, peer: Any, listener: Listener, alpn: str | None) -> Channel:
+    """The channel of a socket that is ready for its protocol; `alpn` is None without TLS."""
+    local: Address = listener.address  # which a listener on every address leaves open
+    if listener.unix:
+        local = _UNNAMED
+    elif local[0] in _EVERY:
+        local = sock.getsockname()[:2]
+    # Also on a Unix socket there is an address, when a PROXY header told the client.
+    if isinstance(peer, tuple):
+        transport = Transport(peer[:2], local, False, alpn is not None, alpn or "")
+    else:
+        transport = Transport(_UNNAMED, local, True, alpn is not None, alpn or "")
     channel = Channel(driver, sock, listener, transport, driver.context.connect(listener, transport))
-    if listener.secure:
+    if alpn is not None:
         channel.extra = sock.describe()
     return channel
-
-
-def _local(sock: Any, listener: Listener) -> Address:
-    """The socket's own address, which only a listener on every address leaves open."""
-    address = listener.address
-    return sock.getsockname()[:2] if address[0] in _EVERY else address

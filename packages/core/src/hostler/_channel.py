@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hostler._intake import take
-from hostler._outbox import Outbox
+from hostler._outbox import EMPTY, Outbox, offer
 from hostler._poll import BROKEN, READ, WRITE, is_ended
 from hostler._vigil import Vigil
 from hostler._wsgi import HIGH_WATER, Exchange
@@ -37,7 +37,7 @@ class Channel:
     __slots__ = (
         "_draining",
         "_interest",
-        "_octets_in",
+        "_looked",
         "_parked",
         "_registered",
         "_vigil",
@@ -52,6 +52,7 @@ class Channel:
         "lingering",
         "listener",
         "lock",
+        "octets_in",
         "outbox",
         "remote",
         "requests",
@@ -63,12 +64,7 @@ class Channel:
     )
 
     def __init__(
-        self,
-        driver: Driver,
-        sock: Any,
-        listener: Listener,
-        transport: Transport,
-        connection: Connection,
+        self, driver: Driver, sock: Any, listener: Listener, transport: Transport, connection: Connection
     ) -> None:
         self.driver = driver
         self.socket = sock
@@ -78,12 +74,10 @@ class Channel:
         self.connection = connection
         self.lock = driver.make_lock()
         self.exchanges: dict[int, Exchange] = {}
-        peer = transport.peer
-        self.remote = (peer[0], str(peer[1]) if peer[1] else "") if peer is not None else None
-        """The peer as CGI names it: address and port as text."""
+        self.remote: tuple[str, str] | None = None
         self.extra: dict[str, Any] | None = None
         """What TLS or PROXY add to every `environ` of this connection."""
-        self.outbox = Outbox(sock, secure=transport.secure)
+        self.outbox = EMPTY
         self.gone = False
         self.eof = False
         self.lingering = False
@@ -92,23 +86,28 @@ class Channel:
         self.requests = 0
         self.touched = self.born = driver.now
         self.waiters: list[threading.Event] = []
-        self._parked: list[Exchange] = []
+        self._parked: list[Exchange] | tuple[()] = ()
         self._draining = False
-        self._registered = False
+        self._registered = self._looked = False
         self._interest = READ
-        self._octets_in = 0
-        self._vigil = Vigil(driver.now)
+        self.octets_in = 0
+        self._vigil: Vigil | None = None
+        """From the first look at its deadlines on."""
+
+    def name_peer(self) -> tuple[str, str]:
+        """The peer as CGI names it, address and port as text; kept in `remote`."""
+        address, port = self.transport.peer or ("", 0)
+        self.remote = address, str(port or "")
+        return self.remote
 
     # -- readiness -------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Just accepted: most clients have sent their request already, which saves a wait and a registration."""
-        self.ready(READ)
-        if not self.gone and not self._registered:
-            self._watch(READ)
-
     def ready(self, mask: int) -> None:
-        """The socket can be read, written, or is broken: take what has come, and let the connection make events."""
+        """The socket can be read, written, or is broken: take what has come, and let the connection make events.
+
+        Called when it was just accepted, too: most clients have sent their request already, which saves a
+        registration and a wait.
+        """
         if mask != READ:
             if mask & WRITE:
                 self._write_pending()
@@ -117,6 +116,8 @@ class Channel:
         try:
             data = self.socket.recv(CHUNK)
         except BlockingIOError:
+            if not self._registered:
+                self._await_first()
             return
         except OSError:
             self.fail()
@@ -127,7 +128,7 @@ class Channel:
             return
         if not data:
             self.eof = True
-        self._octets_in += len(data)
+        self.octets_in += len(data)
         lock = self.lock
         lock.acquire()
         try:
@@ -135,12 +136,16 @@ class Channel:
         finally:
             lock.release()
         self.settle(ready)
-        if self.transport.secure and not self.gone and not self.eof and self._more_decrypted():
-            self.driver.again(self)
+        if self.transport.secure and not (self.gone or self.eof) and self.socket.pending():
+            self.driver.again(self)  # more is decrypted already than was read
 
-    def _more_decrypted(self) -> bool:
-        pending = getattr(self.socket, "pending", None)
-        return pending is not None and pending() > 0
+    def _await_first(self) -> None:
+        """Just accepted, and nothing has come: it is on its way, so look once more after this round, then wait."""
+        if self._looked:
+            self._watch(READ)
+        else:
+            self._looked = True
+            self.driver.again(self)
 
     def settle(self, ready: list[Exchange]) -> None:
         """Run what is ready, go on with what was kept back, write, and decide what to listen for."""
@@ -193,23 +198,35 @@ class Channel:
         if outbox.size and connection.multiplexed and not connection.closing:
             return  # what is written next is chosen when the socket can take it
         while (out := connection.outgoing()) and not self.gone:
+            if outbox.size:
+                outbox.queue(out)
+                return
+            last = connection.closing and not (self.exchanges or self.unread or self.driver.shared)
             try:
-                outbox.send(out)
+                rest = offer(self.socket, out, self.transport.secure, last)
             except OSError:
                 self._break()
                 return
-            if outbox.size:
+            if rest:
+                outbox = self._own_outbox()
+                outbox.queue(rest)
                 self._watch(self._interest | WRITE)
                 return
             if not connection.multiplexed:
                 return
+
+    def _own_outbox(self) -> Outbox:
+        """The queue of this channel, from when something has to wait."""
+        if self.outbox is EMPTY:
+            self.outbox = Outbox(self.socket)
+        return self.outbox
 
     def beside(self, stream: int, descriptor: int, offset: int, count: int) -> bool:
         """Queue a part of a file behind what was written. Called under the lock; False: write it as data."""
         if self.transport.secure or not hasattr(os, "sendfile") or not self.connection.beside(stream, count):
             return False
         self.flush()
-        self.outbox.send_file(descriptor, offset, count)
+        self._own_outbox().send_file(descriptor, offset, count)
         self._write()
         return True
 
@@ -245,7 +262,7 @@ class Channel:
         with self.lock:
             if self.gone or self.held_back(exchange.stream) <= LOW_WATER:
                 return False
-            self._parked.append(exchange)
+            self._parked = [*self._parked, exchange]
             return True
 
     def _unpark(self) -> list[Exchange]:
@@ -291,7 +308,7 @@ class Channel:
 
     def _begin_linger(self) -> None:
         self.lingering = True
-        self._octets_in = 0
+        self.octets_in = 0
         self.born = self.driver.now
         try:
             self.socket.shutdown(socket.SHUT_WR)
@@ -301,41 +318,31 @@ class Channel:
         self._watch(READ)
 
     def _linger(self, data: bytes) -> None:
-        self._octets_in += len(data)
-        if not data or self._octets_in > LINGER_OCTETS or not self.lingering:
+        self.octets_in += len(data)
+        if not data or self.octets_in > LINGER_OCTETS or not self.lingering:
             self.close()
 
     def sweep(self, now: float) -> None:
         """Apply the deadlines; the driver calls it about twice a second."""
-        driver = self.driver
-        if self.gone:
-            return
-        if self.lingering:
-            if now - self.born > driver.patience.linger:
-                self.close()
-            return
-        if self.outbox.size:
-            if self._vigil.writing_over(driver.patience, self.requests, now, self.outbox.octets):
-                driver.log.refused("write_slow", self.transport.peer)
-                self.fail()
-            return
-        waiting = self.connection.waiting
-        if self._vigil.reading_over(
-            driver.patience, waiting, self.requests, now, self.touched, self._octets_in
-        ):
-            self._expire(waiting)
-        elif now - self.born > driver.patience.lifetime and not self._draining:
-            self._draining = True
-            with self.lock:
-                self.connection.drain()  # the next answer says that it is the last
-            self.settle([])
+        if not self.gone:
+            vigil = self._vigil = self._vigil or Vigil(self.born)
+            vigil.look(self, now)
 
-    def _expire(self, waiting: Waiting) -> None:
+    def expire(self, waiting: Waiting) -> None:
+        """The peer had its time to send what the connection waits for."""
         if waiting is Waiting.IDLE and self._arrived():
             return
         with self.lock:
             take(self, self.connection.expire())
         self.settle([])
+
+    def grow_old(self) -> None:
+        """The connection has lived long enough: the next answer says that it is the last."""
+        if not self._draining:
+            self._draining = True
+            with self.lock:
+                self.connection.drain()
+            self.settle([])
 
     def _arrived(self) -> bool:
         """Something came just now: a request must not be met with a close."""
@@ -354,11 +361,7 @@ class Channel:
         """
         if self.gone or self.lingering:
             return
-        if not self._draining:
-            self._draining = True
-            with self.lock:
-                self.connection.drain()
-            self.settle([])
+        self.grow_old()
         idle = self.connection.waiting is Waiting.IDLE and not self.exchanges and not self.outbox.size
         if not idle or self.gone or self.connection.multiplexed or self._arrived():
             return
@@ -377,7 +380,7 @@ class Channel:
             exchange.lost = True
             if exchange.body is not None and not exchange.body.complete:
                 exchange.body.gone = exchange.body.gone or "the client left"
-        parked, self._parked = self._parked, []
+        parked, self._parked = self._parked, ()
         self.close()
         for exchange in parked:
             exchange.abandon()
@@ -387,8 +390,10 @@ class Channel:
         self.gone = True
         if not self.driver.forget(self):
             return
-        self.outbox.close()
+        if self.outbox is not EMPTY:
+            self.outbox.close()
         if self._registered:
             self.driver.poller.remove(self.descriptor)
         self.socket.close()
-        self.wake()
+        if self.waiters:
+            self.wake()

@@ -119,8 +119,11 @@ class Driver:
             self._later.popleft()()
         for _ in range(len(self._again)):
             channel = self._again.popleft()
-            if not channel.gone:
-                channel.ready(READ)
+            try:
+                if not channel.gone:
+                    channel.ready(READ)
+            except Exception:  # noqa: BLE001 - the same wall as in `_serve`
+                self._broken(channel)
         self.log.flush()
         if now - self._swept >= TICK or self.context.stopping:
             self._sweep(now)
@@ -287,22 +290,18 @@ class Driver:
         fewest = status.fewest_elsewhere()
         return 0 <= fewest < count
 
-    def welcome(self, sock: socket.socket, address: Any, listener: Listener) -> None:
-        """A socket was accepted."""
-        secure = listener.secure
-        if secure:
-            reader = self.context.proxied(listener, address)
-            handshake = Handshake(self, sock, address, listener, reader)
-            self.members[handshake.descriptor] = handshake
-            return
-        self.admit(sock, address, listener, "")
+    def shake(self, sock: socket.socket, address: Any, listener: Listener) -> None:
+        """A socket was accepted that is to speak TLS."""
+        reader = self.context.proxied(listener, address)
+        handshake = Handshake(self, sock, address, listener, reader)
+        self.members[handshake.descriptor] = handshake
 
-    def admit(self, sock: Any, address: Any, listener: Listener, alpn: str) -> None:
-        """A socket is ready for its protocol: most clients have sent their request already, so look at once."""
+    def admit(self, sock: Any, address: Any, listener: Listener, alpn: str | None) -> None:
+        """A socket is ready for its protocol (`alpn` None: without TLS); its request may be there already."""
         channel = make_channel(self, sock, address, listener, alpn)
         self.members[channel.descriptor] = channel
         try:
-            channel.start()
+            channel.ready(READ)
         except Exception:  # noqa: BLE001 - the same wall as in `turn`
             self._broken(channel)
 
@@ -371,7 +370,7 @@ class Driver:
         self._later.append(call)
 
     def again(self, channel: Channel) -> None:
-        """TLS holds more decrypted octets than were read: read on in the next turn, without waiting."""
+        """Look at it after this round without being told: TLS holds more than was read, or it was just accepted."""
         self._again.append(channel)
 
     def wait_for_reader(self, exchange: Exchange) -> None:

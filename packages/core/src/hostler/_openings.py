@@ -58,6 +58,8 @@ class _Door:
     proxied: TrustList | None = None
     """The peers that begin with a PROXY header; None: nobody."""
     context: ssl.SSLContext | None = None
+    only: _Speech | None = None
+    """What a plain connection speaks where nothing about it is to be found out first."""
 
 
 class Openings:
@@ -87,6 +89,9 @@ class Openings:
     def connect(self, listener: Listener, transport: Transport) -> Connection:
         """The connection for a socket just accepted (and, with TLS, shaken hands with)."""
         door = self._doors[listener]
+        speech = door.only
+        if speech is not None and not transport.secure:
+            return speech.open(self._opening(door, speech, transport))
         if door.proxied is not None and not transport.secure and door.proxied.trusts(transport):
             mode = door.policy.proxy_protocol
             return Proxied(mode, lambda address: self._connect(door, _behind(transport, address)))
@@ -144,6 +149,8 @@ class Openings:
 
             offered = _protocols.alpn(bind, self._configuration)
             door.context = _tls.finish(bind, self._settings, listener.context, offered)
+        elif door.proxied is None and not prefaces:
+            door.only = door.default
         return door
 
     # -- once per connection ---------------------------------------------------------------------------

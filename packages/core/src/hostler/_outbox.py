@@ -6,11 +6,18 @@ Writes as far as the socket takes it and never waits. Knows no protocol and no p
 from __future__ import annotations
 
 import os
+import socket
 from collections import deque
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
+MORE = getattr(socket, "MSG_MORE", 0)
+"""Nothing follows but the end of the connection: octets and end leave in one segment, where the system can."""
 JOINED = 32768
 """Below this many octets a few blocks are joined rather than given to sendmsg: one copy is cheaper."""
+
+
+NOTHING: Final[list[bytes | memoryview]] = []
 
 
 class FileSegment:
@@ -24,52 +31,53 @@ class FileSegment:
         self.count = count
 
 
+def offer(sock: Any, out: list[bytes], secure: bool, last: bool = False) -> list[bytes | memoryview]:
+    """Give blocks to a socket before which nothing waits; what it has not taken. Raises OSError when the peer is gone.
+
+    `last`: whoever calls closes the socket right away when it has taken them all.
+    """
+    try:
+        if len(out) == 1:
+            block = out[0]
+            sent = sock.send(block, MORE) if last and not secure else sock.send(block)
+            if sent == len(block):
+                return NOTHING
+        elif secure or sum(map(len, out)) <= JOINED:
+            out = [b"".join(out)]  # TLS must be offered the same octets again when it could not take them
+            sent = sock.send(out[0])
+        else:
+            sent = sock.sendmsg(out[:512])
+    except BlockingIOError:
+        sent = 0
+    rest: list[bytes | memoryview] = []
+    for block in out:
+        if sent < len(block):
+            rest.append(memoryview(block)[sent:])
+            sent = 0
+        else:
+            sent -= len(block)
+    return rest
+
+
 class Outbox:
     """The queue in front of one socket."""
 
-    __slots__ = ("_pending", "_secure", "_socket", "octets", "size")
+    __slots__ = ("_pending", "_socket", "octets", "size")
 
-    def __init__(self, sock: Any, *, secure: bool) -> None:
+    def __init__(self, sock: Any) -> None:
         self._socket = sock
-        self._secure = secure
         self._pending: deque[memoryview | FileSegment] = deque()
         self.size = 0
         """Octets that wait."""
         self.octets = 0
         """Octets that the socket took of those that had to wait."""
 
-    def send(self, out: list[bytes]) -> None:
-        """Write these blocks behind what waits already. Raises OSError when the peer is gone."""
-        if self._pending:
-            self._queue(out, 0)
-            return
-        try:
-            if len(out) == 1:
-                block = out[0]
-                sent = self._socket.send(block)
-                if sent == len(block):
-                    return
-            else:
-                sent = self._send_several(out)
-        except BlockingIOError:
-            sent = 0
-        self._queue(out, sent)
-
-    def _send_several(self, out: list[bytes]) -> int:
-        if self._secure or sum(map(len, out)) <= JOINED:
-            out[:] = [b"".join(out)]  # TLS must be offered the same octets again when it could not take them
-            return int(self._socket.send(out[0]))
-        return int(self._socket.sendmsg(out[:512]))
-
-    def _queue(self, out: list[bytes], sent: int) -> None:
-        for block in out:
-            if sent >= len(block):
-                sent -= len(block)
-                continue
-            view = memoryview(block)[sent:]
-            sent = 0
-            self._pending.append(view)
-            self.size += len(view)
+    def queue(self, blocks: Sequence[bytes | memoryview]) -> None:
+        """Write these blocks behind what waits already."""
+        for block in blocks:
+            if block:
+                self._pending.append(memoryview(block))
+                self.size += len(block)
 
     def send_file(self, descriptor: int, offset: int, count: int) -> None:
         """Write a part of a file behind what waits already; the descriptor is duplicated."""
@@ -109,3 +117,7 @@ class Outbox:
             if isinstance(part, FileSegment):
                 os.close(part.descriptor)
         self.size = 0
+
+
+EMPTY: Final = Outbox(None)
+"""Stands where nothing has ever had to wait, which most connections never leave; nothing is put into it."""

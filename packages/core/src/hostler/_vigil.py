@@ -6,10 +6,13 @@ that drips in cannot renew its own deadline.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hostler._patience import Patience
 from hostler.http import Waiting
+
+if TYPE_CHECKING:
+    from hostler._channel import Channel
 
 WRITING = "writing"
 
@@ -23,6 +26,26 @@ class Vigil:
         self._phase: tuple[Any, int] = (None, -1)
         self._since = self._progressed = now
         self._octets = self._seen = 0
+
+    def look(self, channel: Channel, now: float) -> None:
+        """Apply the deadlines of what the channel does now."""
+        driver = channel.driver
+        patience = driver.patience
+        if channel.lingering:
+            if now - channel.born > patience.linger:
+                channel.close()
+            return
+        outbox, requests = channel.outbox, channel.requests
+        if outbox.size:
+            if self.writing_over(patience, requests, now, outbox.octets):
+                driver.log.refused("write_slow", channel.transport.peer)
+                channel.fail()
+            return
+        waiting = channel.connection.waiting
+        if self.reading_over(patience, waiting, requests, now, channel.touched, channel.octets_in):
+            channel.expire(waiting)
+        elif now - channel.born > patience.lifetime:
+            channel.grow_old()
 
     def reading_over(
         self, patience: Patience, waiting: Waiting, requests: int, now: float, touched: float, octets: int

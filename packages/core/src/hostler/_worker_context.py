@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from hostler._contexts import Listener, Logger
     from hostler._listeners import OpenListener
     from hostler._signals import SignalQueue
-    from hostler.http import Connection, Transport
     from hostler.settings import Settings
 
 ORPHAN_GRACE = 1.0
@@ -124,6 +123,7 @@ class Context(ChildContext):
         self.offers: tuple[tuple[str, Any], ...] = ()
         configuration = birth.plan.configuration
         self._openings = Openings(configuration, configuration.worker, listeners)
+        self.connect = self._openings.connect
         self._hooks = birth.plan.hooks
         self._requests = RequestHandles()
         self._application: Any = None
@@ -194,10 +194,6 @@ class Context(ChildContext):
         self._tell_ready()
 
     # -- connections and requests ----------------------------------------------------------------------
-
-    def connect(self, listener: Listener, transport: Transport) -> Connection:
-        """The connection object for a socket just accepted."""
-        return self._openings.connect(listener, transport)
 
     def tls(self, listener: Listener) -> ssl.SSLContext | None:
         """The listener's TLS context; None for a plain one."""

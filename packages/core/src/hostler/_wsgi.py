@@ -176,8 +176,10 @@ class Exchange:
             basis = head.basis = application.environs[id(channel.listener)].make(head)
         environ: dict[str, Any] = basis.copy()
         self.environ = environ
-        remote = channel.remote if head.client is None else (head.client[0], str(head.client[1] or ""))
-        if remote is not None and not head.variables:
+        if not head.variables:
+            remote = channel.remote or channel.name_peer()
+            if head.client is not None:
+                remote = head.client[0], str(head.client[1] or "")
             environ["REMOTE_ADDR"], port = remote
             if port:
                 environ["REMOTE_PORT"] = port

@@ -9,7 +9,7 @@ import socket
 import pytest
 from hostler._environ import Environs
 from hostler._input import IN_MEMORY, AwaitedInput, Body, ClientDisconnected
-from hostler._outbox import Outbox
+from hostler._outbox import Outbox, offer
 from hostler._patience import Patience
 from hostler._poll import READ, SelectorPoller, make_poller
 from hostler._prepared import KEPT, PreparedHeads
@@ -99,9 +99,10 @@ class TestOutbox:
             left.setblocking(False)
             right.setblocking(False)
             left.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-            outbox, seen = Outbox(left, secure=False), b""
+            outbox, seen = Outbox(left), b""
             for blocks in rounds:
-                outbox.send([block for block in blocks if block] or [b"x"])
+                out = [block for block in blocks if block] or [b"x"]
+                outbox.queue(out if outbox.size else offer(left, out, False))
             expected = b"".join(b"".join(block for block in blocks if block) or b"x" for blocks in rounds)
             while len(seen) < len(expected):
                 try:
@@ -119,10 +120,10 @@ class TestOutbox:
         left, right = socket.socketpair()
         with left, right, open(path, "rb") as file:
             left.setblocking(False)
-            outbox = Outbox(left, secure=False)
-            outbox.send([b"head"])
+            outbox = Outbox(left)
+            outbox.queue([b"head"])
             outbox.send_file(file.fileno(), 5, 400000)
-            outbox.send([b"tail"])
+            outbox.queue([b"tail"])
             seen = b""
             while len(seen) < 400008:
                 outbox.write()
@@ -135,7 +136,7 @@ class TestOutbox:
             file.write(b"12345")
         left, right = socket.socketpair()
         with left, right, open(path, "rb") as file:
-            outbox = Outbox(left, secure=False)
+            outbox = Outbox(left)
             outbox.send_file(file.fileno(), 0, 50)
             with pytest.raises(ConnectionAbortedError):
                 outbox.write()

@@ -33,8 +33,8 @@ def packet(**variables: str) -> bytes:
 def connect(peer: str = "127.0.0.1", kept: bool = False, unix: bool = False, **more: Any) -> Http1Connection:
     transport = Transport((peer, 5), ("127.0.0.1", 3031), unix=unix)
     shared = more.pop("shared", {"date": DateLine(lambda: 0)})
-    connection = GatewayOpener("toy", Toy()).open(
-        Opening(transport, Limits(), more.pop("policy", Policy()), shared=shared, **more), kept=kept
+    connection = GatewayOpener("toy", Toy(), lambda own: kept).open(
+        Opening(transport, Limits(), more.pop("policy", Policy()), shared=shared, **more)
     )
     assert isinstance(connection, Http1Connection)
     return connection

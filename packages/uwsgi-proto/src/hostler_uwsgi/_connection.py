@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from hostler.gateway import GatewayOpener
-from hostler.plugin import Connection, Opening
 
 from hostler_uwsgi._packet import UwsgiDecoder
 from hostler_uwsgi._settings import UwsgiSettings
 
-_OPENER: Final = GatewayOpener("uwsgi", UwsgiDecoder())
+
+def _kept(own: object) -> bool:
+    return isinstance(own, UwsgiSettings) and own.keepalive
 
 
-def open_connection(opening: Opening) -> Connection:
-    """The connection for a socket just accepted."""
-    own = opening.settings
-    return _OPENER.open(opening, kept=isinstance(own, UwsgiSettings) and own.keepalive)
+open_connection = GatewayOpener("uwsgi", UwsgiDecoder(), _kept).open
+"""The connection for a socket just accepted."""

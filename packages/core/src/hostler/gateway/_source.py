@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from hostler.gateway._variables import Names, head_of
 from hostler.http import Connection, DateLine, FieldPolicy, Head, Opening, ProtocolError, TrustList
@@ -104,26 +105,30 @@ class PiecedPacket:
 
 
 class GatewayOpener:
-    """Opens connections of one gateway protocol.
+    """Opens connections of one gateway protocol; its `open` is what a `ProtocolType` names.
 
-    `kept`: the web server may send another packet after an answer of known length; otherwise every answer
-    ends its connection, which tells its end to web servers that wait for nothing else.
+    `kept`: the plugin's own settings -> whether the web server may send another packet after an answer of known
+    length; otherwise every answer ends its connection, which tells its end to web servers that wait for nothing
+    else.
     """
 
-    __slots__ = ("_decoder", "_name")
+    __slots__ = ("_decoder", "_kept", "_name")
 
-    def __init__(self, name: str, decoder: PacketDecoder) -> None:
+    def __init__(
+        self, name: str, decoder: PacketDecoder, kept: Callable[[Any], bool] = lambda own: False
+    ) -> None:
         self._name = name
         self._decoder = decoder
+        self._kept = kept
 
-    def open(self, opening: Opening, *, kept: bool = False) -> Connection:
+    def open(self, opening: Opening) -> Connection:
         """The connection for a socket just accepted; a peer whose address `gateway_allow` does not name gets
         nothing."""
         shared = opening.shared.get(self._name)
         if shared is None:
             date = opening.shared.get("date") or DateLine()
             shared = opening.shared[self._name] = (
-                PacketSource(self._decoder, opening, kept),
+                PacketSource(self._decoder, opening, self._kept(opening.settings)),
                 Renderer(opening.policy.server_header, date),
                 TrustList(opening.policy.gateway_allow),
             )

@@ -76,7 +76,11 @@ class TrustList:
             return True
         if transport.unix:
             return self.unix
-        return transport.peer is not None and self.names(transport.peer[0])
+        peer = transport.peer
+        if peer is None:
+            return False
+        known = self._known.get(peer[0])
+        return self.names(peer[0]) if known is None else known
 
     def _covers(self, address: _IP | None) -> bool:
         if address is None:

@@ -56,7 +56,7 @@ class Http1Connection:
         self._secure = opening.transport.secure
         self._lasting = opening.keepalive
         self._peer = self._own = IDLE
-        self._inbox = Inbox(reader)
+        self._inbox = Inbox()
         self._outbox = Outbox()
         self._upload = _NO_UPLOAD
         self._eof = False
@@ -133,7 +133,7 @@ class Http1Connection:
 
     def _read_head(self) -> Sequence[Event]:
         inbox = self._inbox
-        entry = inbox.head()
+        entry = inbox.head(self._reader)
         if entry is None:
             self.waiting = Waiting.HEAD
             return _NOTHING
@@ -237,7 +237,8 @@ class Http1Connection:
     def _stop(self, abrupt: bool = False) -> None:
         self._peer = PEER[self._peer][On.STOP]
         self._own = OWN[self._own][On.STOP]
-        self._inbox.clear()
+        if self._inbox.kept:
+            self._inbox.clear()
         self.held = self.reading = False
         self.waiting = Waiting.NOTHING
         self.closing = True

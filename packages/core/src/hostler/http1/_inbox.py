@@ -43,38 +43,41 @@ class HeadScan(Protocol):
 
 
 class Inbox:
-    """The bytes kept by one connection."""
+    """The bytes kept by one connection. Most connections keep none, so there is nothing to make for them."""
 
-    __slots__ = ("_reader", "_scan", "kept")
-
-    def __init__(self, reader: HeadSource) -> None:
-        self._reader = reader
-        self.kept = bytearray()
-        """What is kept; for looking at."""
-        self._scan: HeadScan | None = None
+    kept: bytearray | bytes = b""
+    """What is kept; for looking at."""
+    _scan: HeadScan | None = None
 
     def add(self, data: bytes) -> None:
         """Keep what came."""
-        self.kept += data
+        if data:
+            if type(self.kept) is bytes:
+                self.kept = bytearray()
+            self.kept += data
 
     def clear(self) -> None:
         """Forget everything."""
-        self.kept.clear()
+        if self.kept:
+            self.kept = b""
 
     def take(self) -> bytes:
         """All that is kept, which is forgotten."""
         data = bytes(self.kept)
-        self.kept.clear()
+        self.clear()
         return data
 
-    def head(self) -> Entry | None:
+    def head(self, reader: HeadSource) -> Entry | None:
         """The next head, taken out; None while it is incomplete.
 
         Raises `ProtocolError` as soon as what is there cannot become a head.
         """
+        kept = self.kept
+        if not isinstance(kept, bytearray):
+            return None
         if self._scan is None:
-            self._scan = self._reader.begin()
-        entry = self._scan.take(self.kept)
+            self._scan = reader.begin()
+        entry = self._scan.take(kept)
         if entry is not None:
             self._scan = None
         return entry
