@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hostler_dirty import _functions, _line, _member, _orders, _traits, _wire
+from hostler_dirty import _functions, _line, _member, _orders, _slot, _traits, _wire
 from hostler_dirty._member import Member
 from hostler_dirty._oom import Kills
 from hostler_dirty._peer import Peer
@@ -30,6 +30,8 @@ logger = logging.getLogger("hostler.dirty")
 FIRST_DELAY, LONGEST_DELAY = 0.5, 60.0
 LONGEST_SERVING = 2.0
 """The most for a worker that had been ready: its calls kill it, not its loading."""
+LONGEST_UNSTARTED = 5.0
+"""The most between two tries to have a process at all."""
 STABLE = 10.0
 """A worker that lived so long starts its slot's back-off anew."""
 TRIES = 5
@@ -99,8 +101,9 @@ class Pool:
                 next(self._ids), slot.index, slot.generation, slot.apps, self.settings.threads, env
             )
         except OSError as error:
-            self._failed(slot, f"it cannot be started: {error}")
+            self._unstarted(slot, f"it cannot be started: {error}")
             return
+        slot.unstarted = 0
         member.nice = _traits.nice(slot.apps, self.infos)
         member.affinity = _traits.affinity(slot.apps, self.infos)
         member.served_limit = _traits.served_limit(slot.apps, self.infos, self.settings)
@@ -159,8 +162,7 @@ class Pool:
         self._on_ready(member, infos)
         if old is not None:
             self.retire(old, slot.why or "reload")
-        if slot.waiter is not None and not slot.waiter.done():
-            slot.waiter.set_result("")
+        self._tell_waiter(slot, "")
 
     # -- ending -----------------------------------------------------------------------------------------
 
@@ -239,16 +241,14 @@ class Pool:
     def _after_death(self, slot: Slot, member: Member, *, expected: bool) -> None:
         if slot.shadow is member:
             slot.shadow = None
-            if slot.waiter is not None and not slot.waiter.done():
-                slot.waiter.set_result(member.last_error or f"the worker ended: {member.exit_reason}")
+            self._tell_waiter(slot, member.last_error or f"the worker ended: {member.exit_reason}")
             return
         if slot.member is not member:
             return
         slot.member = None
         if self.stopping or slot.index not in self.slots:
             slot.state = "stopped"
-            if slot.waiter is not None and not slot.waiter.done():
-                slot.waiter.set_result("the pool stops")
+            self._tell_waiter(slot, "the pool stops")
             return
         if slot.shadow is not None:  # the next generation is on its way already
             slot.member, slot.shadow = slot.shadow, None
@@ -267,12 +267,33 @@ class Pool:
                 ready=bool(member.ready_at),
             )
 
+    def _unstarted(self, slot: Slot, why: str) -> None:
+        """The machine has no process for it: that says nothing of its apps, so it is tried until there is one."""
+        slot.last_error = why
+        slot.unstarted += 1
+        delay = min(LONGEST_UNSTARTED, FIRST_DELAY * 2 ** min(slot.unstarted - 1, 8)) * random.uniform(
+            0.9, 1.1
+        )
+        self.log.error("dirty worker %d (%s): %s", slot.index, ", ".join(slot.apps), why)
+        self._later(slot, delay)
+        self._tell_waiter(slot, why)
+
+    def _tell_waiter(self, slot: Slot, result: str) -> None:
+        """Who waits for the slot's next generation hears "" or why there is none."""
+        if slot.waiter is not None and not slot.waiter.done():
+            slot.waiter.set_result(result)
+
+    def _later(self, slot: Slot, delay: float) -> None:
+        self.log.info("dirty slot %d (%s) starts again in %.1f s", slot.index, ", ".join(slot.apps), delay)
+        slot.state = "backoff"
+        slot.retry_at = time.monotonic() + delay
+        slot.timer = self._loop.call_later(delay, self._start, slot)
+
     def _failed(self, slot: Slot, why: str, delay: float | None = None, *, ready: bool = False) -> None:
         """Start again later; after TRIES loads that failed in a row, not at all."""
         slot.last_error = why
         slot.failures += 1
-        if slot.waiter is not None and not slot.waiter.done():
-            slot.waiter.set_result(why or "its worker ended")
+        self._tell_waiter(slot, why or "its worker ended")
         if slot.failures >= TRIES and not ready:
             slot.state = "failed"
             self.log.error(
@@ -285,10 +306,7 @@ class Pool:
             delay = min(longest, FIRST_DELAY * 2 ** min(slot.failures - 1, 8)) * random.uniform(0.9, 1.1)
             if ready and slot.failures == 1:
                 delay = 0.0
-        self.log.info("dirty slot %d (%s) starts again in %.1f s", slot.index, ", ".join(slot.apps), delay)
-        slot.state = "backoff"
-        slot.retry_at = time.monotonic() + delay
-        slot.timer = self._loop.call_later(delay, self._start, slot)
+        self._later(slot, delay)
 
     def _reason(self, member: Member) -> str:
         code = member.process.returncode
@@ -365,17 +383,9 @@ class Pool:
 
     def state_of(self, path: str) -> tuple[str, float | None, str]:
         """Why no worker of the app is ready: (state, seconds until the next try, cause)."""
-        slots = [slot for slot in self.slots.values() if path in slot.apps]
         if self.stopping:
             return "stopping", None, ""
-        for slot in slots:
-            if slot.state in ("booting", "ready"):
-                return "booting", 1.0, slot.last_error
-        waits = [slot for slot in slots if slot.state == "backoff"]
-        if waits:
-            soonest = min(waits, key=lambda slot: slot.retry_at)
-            return "backoff", max(0.1, soonest.retry_at - time.monotonic()), soonest.last_error
-        return "failed", None, next((slot.last_error for slot in slots), "")
+        return _slot.state_of([slot for slot in self.slots.values() if path in slot.apps])
 
     def stop(self, *, quick: bool) -> None:
         """End every worker."""
