@@ -18,10 +18,10 @@ class Modest(Echo):
     """Gives way to others, and stays on one CPU; `init` sees that."""
 
     nice = 3
-    cpu_affinity = (0,)
+    cpu_affinity = (min(os.sched_getaffinity(0)),)
 
     def init(self):
-        self.seen = [os.nice(0), sorted(os.sched_getaffinity(0))]
+        self.seen = [os.nice(0), sorted(os.sched_getaffinity(0)), os.environ.get("SEEN_BY_INIT")]
 
     def see(self):
         return self.seen

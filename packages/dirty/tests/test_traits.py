@@ -121,7 +121,12 @@ def test_apps_that_share_a_worker_share_what_they_ask_for():
 
 def test_nice_and_affinity_are_there_before_init(pool_of, client):
     pool_of(MODEST)
-    assert client.execute(MODEST, "see") == [os.nice(0) + 3, [0]]
+    assert client.execute(MODEST, "see") == [os.nice(0) + 3, [min(os.sched_getaffinity(0))], None]
+
+
+def test_what_a_hook_says_is_there_before_init_too(pool_of, client):
+    pool_of(MODEST, post_fork="pool_faults:place_worker")
+    assert client.execute(MODEST, "see") == [os.nice(0) + 4, sorted(os.sched_getaffinity(0)), "yes"]
 
 
 def test_what_the_system_refuses_is_told(pool_of, client, tmp_path):

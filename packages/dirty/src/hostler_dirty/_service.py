@@ -282,8 +282,15 @@ class Arbiter:
             fresh = dataclasses.replace(
                 fresh, apps=self.cfg.apps, workers=self.cfg.workers, threads=self.cfg.threads
             )
+        moved = (fresh.bind, fresh.bind_users) != (self.cfg.bind, self.cfg.bind_users)
         self.cfg = fresh
         self.pool.use(fresh)
+        if moved:
+            self.desk.doors.close_front()
+            try:
+                self._open_front()
+            except BootError as error:
+                self.log.error("%s", error)
 
     def spawn(self, work: Any) -> None:
         """Run a coroutine beside everything else."""
