@@ -24,7 +24,7 @@ class Threads:
         self._host = Host(settings.apps, codec=settings.codec, max_payload=settings.max_payload)
         self._host.open()
         self._threads = ThreadPoolExecutor(settings.workers * settings.threads + 8, "acme")
-        self._stash = LocalStash(settings.stash_limit, ["conformance"])
+        self._stash = LocalStash(settings.stash_limit, self._host.stashes)
 
     def execute(self, app, action, args, kwargs, options):
         plan = plan_call(self._host.infos, app, action, args, kwargs, options)

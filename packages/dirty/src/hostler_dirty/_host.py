@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hostler_dirty import _app, _hosting, _parcel, codecs
+from hostler_dirty import _app, _hosting, _parcel, _placement, codecs
 from hostler_dirty._app import Call, DirtyCancelled, DirtyDeadlineExceeded, Marks, path_of
 from hostler_dirty._calling import Options, Plan, plan
 from hostler_dirty._chunks import Chunks
@@ -57,20 +57,25 @@ class Host:
     def __init__(
         self, apps: Sequence[str | type], *, codec: str = codecs.DEFAULT, max_payload: int = 256 << 20
     ) -> None:
-        """`apps`: `module:Class`, or classes. Raises what their import raises, and DirtyConfigError."""
+        """`apps`: as in `dirty_apps`, or classes. Raises what their import raises, and DirtyConfigError."""
         self._limit = max_payload
         self._loop = Loop()
         self._interrupts = Interrupts()
         self._running: dict[int, Call] = {}
         self.apps: dict[str, Hosted] = {}
         for app in apps:
-            cls = app if isinstance(app, type) else _hosting.load_class(app)
-            path = app if isinstance(app, str) else path_of(app)
+            path = path_of(app) if isinstance(app, type) else _placement.parse(app).path
+            cls = app if isinstance(app, type) else _hosting.load_class(path)
             self.apps[path] = Hosted(path, cls, codec)
         self.infos: dict[str, dict[str, Any]] = {
             path: {**_app.describe(hosted.cls), **hosted.spoken()} for path, hosted in self.apps.items()
         }
         """Path -> what callers must know of the app, as plain values."""
+
+    @property
+    def stashes(self) -> list[str]:
+        """The stash tables that the apps want to be there."""
+        return [table for info in self.infos.values() for table in info["stashes"] or ()]
 
     def open(self) -> None:
         """Construct every app, `init` and `warmup`. Raises what they raise."""

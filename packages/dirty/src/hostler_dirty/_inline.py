@@ -15,7 +15,7 @@ from typing import Any
 
 from hostler.plugin import Bound
 
-from hostler_dirty import _host, _parcel, _placement
+from hostler_dirty import _host, _parcel
 from hostler_dirty._app import DirtyDeadlineExceeded
 from hostler_dirty._calling import Options, Plan
 from hostler_dirty._chunks import Chunks
@@ -41,13 +41,10 @@ class InlinePool:
     ) -> None:
         self._timeout, self._max_payload = timeout, max_payload
         self._host = Host(apps, codec=codec, max_payload=max_payload)
-        tables = (
-            table for hosted in self._host.apps.values() for table in getattr(hosted.cls, "stashes", ())
-        )
-        self._stash = LocalStash(stash_limit, tables)
+        self._stash = LocalStash(stash_limit, self._host.stashes)
         self._faults: deque[tuple[str, DirtyError]] = deque()
         self.calls: list[tuple[str, str]] = []
-        """(app, action) of every call, in parcel."""
+        """(app, action) of every call, in order."""
         self._before: tuple[Any, float, int] = (None, 0.0, 0)
 
     def open(self) -> None:
@@ -153,8 +150,7 @@ def _consume(running: asyncio.Future[Packed]) -> None:
 def connect(settings: DirtySettings, bound: Bound) -> InlinePool:
     """In an HTTP worker under `dirty_executor = "inline"`."""
     pool = InlinePool(
-        [spec.path for spec in _placement.parse_all(settings.apps, settings.workers)],
-        timeout=settings.timeout, max_payload=settings.max_payload, codec=settings.codec,
+        settings.apps, timeout=settings.timeout, max_payload=settings.max_payload, codec=settings.codec,
         stash_limit=settings.stash_limit,
     )  # fmt: skip
     pool.open()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hostler_dirty.conformance._calls import LIMIT
-from hostler_dirty.conformance.apps import PATHS
+from hostler_dirty.conformance.apps import PICKLES, PLAIN
 
 PATIENCE = 120.0
 """Seconds for the start, for a check, and for the stop."""
@@ -35,7 +35,7 @@ class Server:
         self._directory = Path(directory)
         self._path = str(self._directory / "http")
         self.log = self._directory / "log"
-        apps = [word for path in PATHS for word in ("--dirty-app", path)]
+        apps = ["--dirty-app", f"{PLAIN}:2", "--dirty-app", PICKLES]
         command = [
             sys.executable, "-m", "hostler", "-b", f"unix:{self._path}", "-w", "1", "--timeout", str(int(PATIENCE)),
             "--control-socket", str(self._directory / "control"), *apps, "--dirty-workers", "2",
