@@ -53,15 +53,12 @@ class Http1Connection:
         self._known = reader.known
         self._limits = opening.limits
         self._max_requests = opening.max_requests
-        self._secure = opening.transport.secure
-        self._lasting = opening.keepalive
+        self._lasting, self._secure = opening.keepalive, opening.transport.secure
         self._peer = self._own = IDLE
         self._inbox = Inbox()
         self._outbox = Outbox()
-        self._upload = _NO_UPLOAD
-        self._eof = False
-        self._stream = 0
-        self._head = _NO_HEAD
+        self._head, self._upload = _NO_HEAD, _NO_UPLOAD
+        self._eof, self._stream = False, 0
         self._outline = 0  # of the answer in service: whether the connection goes on, and the like
         self.outgoing = self._outbox.take
         self.waiting = Waiting.FIRST
@@ -148,8 +145,11 @@ class Http1Connection:
             return (Request(self._stream, head, True),)
         self._peer = PEER[HEAD][On.LADEN]
         self._begin(entry)
-        upload = self._upload = Upload(head, self._reader.body(head), self._limits.read_ahead)
         request = Request(self._stream, head, False)
+        if head.length == len(rest):  # nothing to wait for, or to frame
+            self._peer = PEER[BODY][On.END]
+            return (request, Data(self._stream, rest), End(self._stream))
+        upload = self._upload = Upload(head, self._reader.body(head), self._limits.read_ahead)
         if not rest:
             self._wait_for_body(upload)
             return (request,)
