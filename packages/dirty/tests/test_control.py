@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import signal
 
 import pytest
+from hostler_dirty import DirtyAppNotFoundError, DirtyUsageError, _readiness, close_dirty_client_async
 from pool_harness import wait_for
 from pool_helpers import Background
 
@@ -68,7 +71,7 @@ def test_status_shows_who_waits(make_pool, client):
     assert background.join() == {"first": "a", "second": 2}
 
 
-def test_readiness(make_pool, tmp_path):
+def test_readiness(make_pool, client, tmp_path, monkeypatch):
     path, mark = "pool_apps:FailingInit", tmp_path / "fail"
     mark.touch()
     pool = make_pool(
@@ -79,12 +82,33 @@ def test_readiness(make_pool, tmp_path):
     said = pool.ctl("ready")
     assert not said["ok"]
     assert (said["apps"][ECHO]["ready"], said["apps"][path]["ready"]) == (1, 0)
+    assert client.ready(ECHO)
+    assert not client.ready(path)
+    assert not client.ready()
+    with pytest.raises(DirtyAppNotFoundError):
+        client.ready("no:App")
     wait_for(
         lambda: "cannot load" in pool.status()["slots"][pool.status()["apps"][path]["slots"][0]]["error"],
         "why",
     )
     mark.unlink()
     wait_for(lambda: pool.ctl("retry", path)["ok"] and pool.ctl("ready")["ok"], "readiness of all")
+    assert client.ready()
+
+    async def ask():
+        with pytest.raises(DirtyUsageError):
+            client.ready()
+        with pytest.raises(DirtyAppNotFoundError):
+            await client.ready_async("no:App")
+        answers = await client.ready_async(), await client.ready_async(ECHO)
+        await close_dirty_client_async()
+        return answers
+
+    assert asyncio.run(ask()) == (True, True)
+    pool.signal(signal.SIGKILL)
+    pool.wait()
+    monkeypatch.setattr(_readiness, "PATIENCE", 0.3)
+    assert not client.ready(ECHO)
 
 
 def test_the_life_of_a_worker_in_the_log(make_pool, client):

@@ -128,8 +128,8 @@ class Desk:
         elif frame.kind == _wire.FATE:
             lives = self.pool is not None and frame.deadline in self.pool.members
             self._fates.ask(session, frame.call, frame.deadline, lives=lives)
-        elif frame.kind == _wire.MANAGE and session.manages:
-            words = _line.decode(frame.body)
+        elif frame.kind == _wire.MANAGE:
+            words = session.orders(frame.body)
             self._manage(
                 words, lambda said: session.send(_wire.pack(_wire.REPLY, frame.call, _line.encode(said)))
             )

@@ -7,9 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hostler_dirty import _line
 from hostler_dirty._peer import Peer
 from hostler_dirty._settings import DirtySettings
-from hostler_dirty.errors import DirtyError, DirtyQueueFullError, DirtySerializationError
+from hostler_dirty.errors import (
+    DirtyError,
+    DirtyProtocolError,
+    DirtyQueueFullError,
+    DirtySerializationError,
+)
 
 RETRY_AFTER = 1.0
 
@@ -40,6 +46,15 @@ class Session:
     def send(self, data: bytes, fds: tuple[int, ...] = ()) -> None:
         if self.peer is not None:
             self.peer.send(data, fds)
+
+    def orders(self, body: Any) -> list[str]:
+        """The words of a MANAGE frame. Whoever may not manage may ask for readiness. Raises DirtyProtocolError."""
+        words = _line.decode(body)
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise DirtyProtocolError("A MANAGE of another shape")
+        if not self.manages and (self.guest or words[:1] != ["ready"]):
+            raise DirtyProtocolError("A caller may not manage the pool")
+        return words
 
     def greeting(self, settings: DirtySettings, infos: Mapping[str, Any]) -> dict[str, Any]:
         """What it is told at first. A guest learns the pool's defaults too, and of the apps what a call needs."""

@@ -63,6 +63,23 @@ class DirtyClient:
             return HERE.executor.stream_async(app_path, action, args, kwargs, self._options)  # type: ignore[no-any-return]
         return _awaiting.DirtyAsyncStream(app_path, action, args, kwargs, self._options)
 
+    def ready(self, app_path: str | None = None) -> bool:
+        """Whether a call of the app (None: of every app) would find a worker now: what a health route asks.
+
+        Nothing is called in a worker. False, after 10 s, when the pool does not answer. Raises
+        DirtyAppNotFoundError, and DirtyUsageError in a running event loop.
+        """
+        from hostler_dirty import _readiness  # noqa: PLC0415
+
+        forget_asyncio(self._options)
+        return _readiness.ready(app_path)
+
+    async def ready_async(self, app_path: str | None = None) -> bool:
+        """As `ready`."""
+        from hostler_dirty import _readiness  # noqa: PLC0415
+
+        return await _readiness.ready_async(app_path)
+
     def connect(self) -> None:
         """For gunicorn's sake: connections are made when they are needed."""
 
