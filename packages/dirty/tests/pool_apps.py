@@ -119,6 +119,10 @@ class Echo(DirtyApp):
 
         raise Odd
 
+    @property
+    def broken_property(self):
+        return 1 / 0
+
     def unsendable(self):
         return {"ok": 1, "bad": [1, object()]}
 
@@ -369,6 +373,14 @@ class CrashingInit(DirtyApp):
     def init(self):
         note("crash")
         os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class ExitingInit(DirtyApp):
+    """Ends its process, and says nothing."""
+
+    def init(self):
+        note("exits")
+        os._exit(0)
 
 
 class Impatient(DirtyApp):

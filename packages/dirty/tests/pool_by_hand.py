@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 
 from hostler_dirty import _arena, _line, _wire
@@ -37,14 +38,18 @@ class Worker:
         """A channel, known to the worker; its caller's end."""
         ours, theirs = _line.pair()
         number = len(self.channels) + 1
-        with theirs:
-            _line.send_with(self._socket, _wire.pack(_wire.INTRO, number), (theirs.fileno(),))
+        self.introduce_as(number, theirs)
         channel = Channel(number, 1, ours)
         channel.sock.settimeout(20)
         self.channels.append(channel)
-        self.runtime._on_control()
         self.turn()
         return channel
+
+    def introduce_as(self, number, theirs):
+        """Let the worker have its end of a channel."""
+        with theirs:
+            _line.send_with(self._socket, _wire.pack(_wire.INTRO, number), (theirs.fileno(),))
+        self.runtime._on_control()
 
     def recall(self, channel, lease):
         self._socket.sendall(_wire.pack(_wire.RECALL, lease, deadline=channel.id))
@@ -58,8 +63,10 @@ class Worker:
         return asked
 
     def turn(self):
-        """What an executing thread does at a time."""
-        self.runtime._turn(0, threading.get_ident())
+        """What an executing thread does at a time, if there is something to do."""
+        runtime = self.runtime
+        if runtime.lingering.channels or select.select([runtime.executing.fileno()], [], [], 0)[0]:
+            runtime._turn(0, threading.get_ident())
 
     def answer(self, channel):
         """The frames that the caller has been sent."""

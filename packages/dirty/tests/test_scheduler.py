@@ -196,6 +196,40 @@ def test_those_who_share_a_slot_spread_when_a_worker_comes(scheduler):
     assert scheduler.add(3, ["b"], 1, 0.0) == []
 
 
+def test_a_full_batch_that_waits_for_a_worker_needs_no_time(scheduler):
+    scheduler.rules["a"] = Rules(100, batches={"embed": (2, 0.5)})
+    scheduler.add(1, ["a"], 1, 0.0)
+    (running,) = scheduler.ask(ticket(), 0.0)
+    waiting = [ticket(action="embed") for _ in range(2)]
+    for each in waiting:
+        scheduler.ask(each, 0.0)
+    assert scheduler.next_time() is None  # or the arbiter would look all the time
+    scheduler.cancel(waiting[0].key)
+    late = ticket(action="embed", deadline=9.0)
+    assert [v.lease.group.size for v in grants(scheduler.yielded(running.lease.id, 1.0))] == [1]
+    scheduler.ask(late, 1.0)
+    assert scheduler.next_time() == 1.5
+
+
+def test_who_was_let_in_once_is_not_turned_away(scheduler):
+    scheduler.add(1, ["a"], 1, 0.0)
+    for _ in range(4):
+        assert not [v for v in scheduler.ask(ticket(), 0.0) if isinstance(v, Reject)]
+    assert scheduler.ask(ticket(), 0.0)[0].reason == "full"
+    assert scheduler.ask(ticket(patient=True), 0.0) == []
+
+
+def test_leases_of_an_idle_worker_that_nobody_uses(scheduler):
+    scheduler.add(1, ["a"], 1, 0.0)
+    (first,) = scheduler.ask(ticket(), 0.0)
+    assert scheduler.overdue(9.0, lambda worker: True) == []  # nobody waits
+    scheduler.ask(ticket(), 9.0)
+    assert scheduler.overdue(9.0, lambda worker: False) == []  # it works
+    assert scheduler.overdue(9.0, lambda worker: True) == [Recall(1, first.lease.id)]
+    assert scheduler.overdue(9.5, lambda worker: True) == []
+    assert scheduler.overdue(11.0, lambda worker: True) == [Recall(1, first.lease.id)]
+
+
 class Machine(RuleBasedStateMachine):
     """Any order of events: no slot is used twice, no ticket is answered twice or forgotten."""
 
@@ -262,6 +296,13 @@ class Machine(RuleBasedStateMachine):
         lease = data.draw(st.sampled_from(sorted(self.scheduler.leases)))
         self.take(self.scheduler.blocked(lease, "me"))
 
+    @rule()
+    def look_for_lost_leases(self):
+        waits = self.scheduler.length("a") + self.scheduler.length("b")
+        recalls = self.scheduler.overdue(self.now, lambda worker: worker % 2 == 0)
+        assert waits or not recalls
+        assert all(recall.lease in self.scheduler.leases for recall in recalls)
+
     @precondition(lambda self: set(self.asked) - set(self.answered))
     @rule(data=st.data())
     def cancel(self, data):
@@ -288,6 +329,15 @@ class Machine(RuleBasedStateMachine):
         for host in self.scheduler.hosts.values():
             if not host.draining and host.used < host.capacity and "a" in host.apps:
                 assert not self.scheduler.length("a")
+
+    @invariant()
+    def time_is_asked_for_only_when_it_helps(self):
+        when = self.scheduler.next_time()
+        if when is not None and when <= self.now:
+            before = len(self.answered)
+            self.take(self.scheduler.tick(self.now))
+            after = self.scheduler.next_time()
+            assert len(self.answered) > before or after is None or after > when or after > self.now
 
 
 TestMachine = Machine.TestCase
