@@ -174,6 +174,19 @@ class Echo(DirtyApp):
             note(f"cancelled {type(error).__name__}")
             raise
 
+    def watch(self):
+        """Heed nothing but what the call itself says of its caller."""
+        call = current_call()
+        with call.shield():
+            note("watching")
+            while not call.cancelled:
+                time.sleep(0.01)
+            try:
+                call.check()
+            except DirtyCancelled as error:
+                note(f"{call.app} {call.action} {bool(call.id)} {type(error).__name__}")
+                raise
+
     def count_to(self, n, pause=0.0):
         try:
             for i in range(n):

@@ -169,6 +169,26 @@ def test_a_hundred_calls_at_once_on_one_client(make_pool):
 
 
 @pytest.mark.parametrize("threads", [1, 3])
+def test_an_action_sees_that_nobody_wants_it(make_pool, client, threads):
+    pool = make_pool("Echo", threads=threads)
+
+    async def work(other):
+        for number in range(threads):
+            task = asyncio.ensure_future(other.execute_async(ECHO, "watch"))
+            await asyncio.to_thread(
+                wait_for, lambda number=number: len(pool.noted("watching")) == number + 1, "the action"
+            )
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    run(work)
+    told = f"{ECHO} watch True DirtyCancelled"
+    wait_for(lambda: pool.noted(told) == [told] * threads, "what the call says")
+    assert client.execute(ECHO, "echo", 1) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize(
     "count", [60, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
 )
