@@ -307,6 +307,7 @@ def test_the_file_is_made_anew(door):
     assert door.file()
 
 
+@pytest.mark.load
 def test_a_file_that_another_one_took_is_left_to_it_and_taken_back(door):
     client = door.open("Echo")
     with socket.socket(socket.AF_UNIX) as other:
@@ -320,7 +321,7 @@ def test_a_file_that_another_one_took_is_left_to_it_and_taken_back(door):
     assert client.execute(ECHO, "echo", 1) == 1
 
 
-def test_a_stale_file_is_replaced_and_ours_is_removed(door):
+def test_a_stale_file_is_replaced_and_ours_is_removed(door, monkeypatch):
     os.makedirs(os.path.dirname(door.path))
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(door.path)
@@ -329,6 +330,7 @@ def test_a_stale_file_is_replaced_and_ours_is_removed(door):
     door.pool.stop()
     assert os.listdir(os.path.dirname(door.path)) == []
     close_dirty_client()
+    monkeypatch.setattr("hostler_dirty._ring.RESTORED", 0.1)
     with pytest.raises(DirtyConnectionError, match="cannot be reached at unix:"):
         client.execute(ECHO, "echo", 1)
 

@@ -158,6 +158,7 @@ def test_an_app_of_its_own_size(pool_of, client):
     wait_for(lambda: patient.execute(GROWN, "pid") != first, "the next worker")
 
 
+@pytest.mark.load
 def test_a_cancelled_call_may_go_on_or_is_killed(pool_of, client):
     pool = pool_of(f"{UNMOVED}:1", f"{KILLED}:1", workers=2)
     pids = {app: client.execute(app, "pid") for app in (UNMOVED, KILLED)}
@@ -182,6 +183,7 @@ def test_a_cancelled_call_may_go_on_or_is_killed(pool_of, client):
     assert patient.execute(UNMOVED, "pid") == pids[UNMOVED]
 
 
+@pytest.mark.load
 def test_stop_first(pool_of, client):
     pool = pool_of(ONLY, workers=2)
     before = pool.pids()
@@ -196,6 +198,7 @@ def test_stop_first(pool_of, client):
     assert {pid for what, pid in lives if what == "shut"} == {str(pid) for pid in before}
 
 
+@pytest.mark.load
 def test_stop_first_with_broken_code_stops_at_the_first_worker(pool_of, client):
     pool = pool_of(ONLY, workers=2)
     before = pool.pids()
