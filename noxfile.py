@@ -230,7 +230,8 @@ def tests(session: nox.Session) -> None:
         pytest(session, "tests", *session.posargs)
     elif session.python == MAIN:
         examples = [f"{example}/tests" for example in EXAMPLES if (ROOT / example / "tests").is_dir()]
-        pytest(session, "tests", *quick, "tests", *packages, *examples, "--ignore=tests/conformance")
+        elsewhere = ("--ignore=tests/conformance", "--ignore=tests/docs")
+        pytest(session, "tests", *quick, "tests", *packages, *examples, *elsewhere)
     elif session.python == SUPPORTED[-1]:
         pytest(session, "tests", *quick, *packages)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -73,6 +74,16 @@ class Member:
     @property
     def age(self) -> int:
         return self.generation
+
+    @property
+    def ppid(self) -> int:
+        """The arbiter's."""
+        return os.getpid()
+
+    @property
+    def log(self) -> logging.Logger:
+        """The server's log."""
+        return logging.getLogger("hostler.dirty")
 
     @property
     def app_paths(self) -> list[str]:
