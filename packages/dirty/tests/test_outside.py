@@ -32,6 +32,7 @@ from hostler_dirty import (
 )
 from hostler_dirty._calling import DEFAULT, Channel, error_of, next_id, plan
 from hostler_dirty._hub import HUBS
+from hostler_dirty._line import encode
 from hostler_dirty._lines import Gone, Line
 from hostler_dirty._place import HERE
 from hostler_dirty._ring import ring
@@ -183,6 +184,11 @@ def test_calls_from_outside_keep_nothing(house):
     wait_for(lambda: house.pool.status()["leases"] == 0, "the lease")
 
 
+def exchange(line, channel, call):
+    line.send(channel, channel.call(call, keep=True), 0)
+    return line.receive(channel, call)
+
+
 # -- what they may not do -----------------------------------------------------------------------------------
 
 
@@ -229,16 +235,65 @@ def test_no_shared_memory(house, monkeypatch):
     monkeypatch.setattr("hostler_dirty._lines.introduced", Channel)  # one that does not know its place
     call = plan(ECHO, "echo", (1,), {}, DEFAULT, {}, 0)
     channel, _ = line.lease(call)
-
-    def ask():
-        line.send(channel, channel.call(call, keep=True), 0)
-        return line.receive(channel, call)
-
     with pytest.raises(Gone):
-        ask()
+        exchange(line, channel, call)
     line.close()
     monkeypatch.undo()
     assert client.execute(ECHO, "echo", 1) == 1
+
+
+def test_no_lease_of_its_own_making(house):
+    client = house.enter()
+    line = Line()
+    call = plan(ECHO, "hold_noted", ("forged",), {}, DEFAULT, {}, 0)
+    channel, _ = line.lease(call)
+    for lease in (channel.lease + 1_000_000, "many", [1]):
+        channel.lease = lease
+        with pytest.raises(Gone):
+            exchange(line, channel, call)
+        line.drop(channel)
+        channel, _ = line.lease(call)
+    line.close()
+    assert client.execute(ECHO, "echo", 1) == 1
+    assert not house.pool.noted("forged")
+    assert "a lease that the arbiter knows nothing of" in house.pool.logged().lower()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        (1, [], {}),
+        (1, 0, 0, [], "echo", [], {}, None),
+        (1, 0, 0, ECHO, {}, [], {}, None),
+        (1, 0, 0, ECHO, "echo", 7, {}, None),
+        (1, 0, 0, ECHO, "echo", [], "x", None),
+        (1, 0, 0, ECHO, "echo", [], {}, "options"),
+    ],
+)
+def test_calls_of_another_shape(house, body):
+    client = house.enter()
+    line = Line()
+    call = plan(ECHO, "echo", (1,), {}, DEFAULT, {}, 0)
+    channel, _ = line.lease(call)
+    if len(body) == 8:
+        body = (channel.lease, *body[1:])
+    line.send(channel, _wire.pack(_wire.CALL, call.id, encode(body)), 0)
+    with pytest.raises(Gone):
+        line.receive(channel, call)
+    line.close()
+    assert client.execute(ECHO, "echo", 1) == 1
+    assert "Traceback" not in house.pool.logged()
+
+
+def test_batches_from_outside(door):
+    client = door.open("Batched", workers=1)
+
+    async def main():
+        squares = (client.execute_async("pool_apps:Batched", "square", i) for i in range(16))
+        assert await asyncio.gather(*squares) == [i * i for i in range(16)]
+
+    asyncio.run(main())
+    assert any(int(note.split()[1]) > 1 for note in door.pool.noted("batch"))
 
 
 def test_no_more_calls_of_one_connection_than_allowed(door):

@@ -122,7 +122,8 @@ class Desk:
         elif frame.kind == _wire.UNLEASE:
             self._unlease(session, frame)
         elif frame.kind == _wire.BLOCKED:
-            self._blocked(session, frame.call, frame.deadline)
+            if not session.guest:  # whose leases nobody shares
+                self._blocked(session, frame.call, frame.deadline)
         elif frame.kind == _wire.STASH:
             self._stash(session, frame)
         elif frame.kind == _wire.FATE:
@@ -319,9 +320,10 @@ class Desk:
         self._by_lease[lease.id] = channel
         self._calls[lease.id] = call
         group = lease.group
-        body = _line.encode(
-            (lease.id, channel.id, member.id, group.id if group else 0, group.size if group else 0)
-        )
+        batch = (group.id, group.size) if group else (0, 0)
+        body = _line.encode((lease.id, channel.id, member.id, *batch))
+        if session.guest:
+            member.peer.send(_wire.pack(_wire.ALLOW, channel.id, _line.encode(batch), deadline=lease.id))
         flags = (_wire.KEPT if lease.keep else 0) | (_wire.FRESH if fds else 0)
         session.send(_wire.pack(_wire.GRANT, call, body, flags), fds)
 

@@ -73,7 +73,9 @@ class Executor:
         runtime = self._runtime
         try:
             job = self._job(channel, frame)
-        except DirtyProtocolError as error:
+            if channel.outside:
+                self._doubt(job)
+        except (DirtyProtocolError, TypeError, AttributeError) as error:
             logger.warning("dirty worker %d: a caller was cut off: %s", runtime.slot, error)
             channel.dead = True
             return False
@@ -100,6 +102,19 @@ class Executor:
             return True
         self._run(job, hosted, index, thread)
         return False
+
+    def _doubt(self, job: Job) -> None:
+        """Take a caller from outside at nothing but the arbiter's word. Raises DirtyProtocolError."""
+        call = job.call
+        shape = (job.lease, int), (call.app, str), (call.action, str)
+        if not all(isinstance(value, kind) for value, kind in shape):
+            raise DirtyProtocolError("A CALL of another shape")
+        if job.refusal is None and not (isinstance(job.args, (list, tuple)) and isinstance(job.kwargs, dict)):
+            raise DirtyProtocolError("A CALL of another shape")
+        batch = job.channel.allowed(job.lease)
+        if batch is None:
+            raise DirtyProtocolError("A lease that the arbiter knows nothing of")
+        job.group, job.size = batch
 
     def _no_room(self, channel: Served, frame: Frame, error: BaseException) -> None:
         """The arguments do not fit into this process: its caller is told, and the channel ends with what lies in it."""

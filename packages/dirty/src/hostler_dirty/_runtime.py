@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hostler_dirty import _stacks, _unwanted, _wire
+from hostler_dirty import _line, _stacks, _unwanted, _wire
 from hostler_dirty._app import Call, DirtyCancelled, DirtyDeadlineExceeded
 from hostler_dirty._arena import Page
 from hostler_dirty._batch import Batches
@@ -29,6 +29,7 @@ from hostler_dirty._hosting import Hosted, Loop
 from hostler_dirty._interrupts import Interrupts
 from hostler_dirty._line import Control
 from hostler_dirty._lingering import LINGER, Lingering
+from hostler_dirty._orphan import Orphan
 from hostler_dirty._runtime_words import COST, HEARTBEAT, SERVED, SLOTS
 from hostler_dirty._served import Served
 from hostler_dirty._tally import Tally
@@ -76,6 +77,7 @@ class Runtime:
         self.watching.register(control.fileno(), select.EPOLLIN)
         self._health_at = time.monotonic() + self.health_interval
         self.lost = self.leaving = False
+        self.orphan = Orphan(self.watching, boot["graceful_timeout"])
         self.lingering = Lingering(self)
 
     # -- life -------------------------------------------------------------------------------------------
@@ -283,6 +285,8 @@ class Runtime:
                     os.read(fd, 4096)
                 elif fd == self.control.fileno():
                     self._on_control()
+                elif fd == self.orphan.fileno:
+                    self.orphan.alone()
                 else:
                     self._on_channel(fd)
 
@@ -327,9 +331,10 @@ class Runtime:
     def _on_control(self) -> None:
         messages = self.control.receive()
         if messages is None:
-            self.lost = True
+            self.lost = self.control.gone = True
             self.watching.unregister(self.control.fileno())
             self.abandon()
+            self.orphan.begin()
             return
         for frame, fds in messages:
             handler = self._HANDLERS.get(frame.kind)
@@ -347,6 +352,11 @@ class Runtime:
         with self.lock:
             self.channels[channel.fd] = self.by_id[channel.id] = channel
         self.executing.register(channel.fd, select.EPOLLIN | select.EPOLLONESHOT)
+
+    def _on_allow(self, frame: Frame, fds: list[int]) -> None:
+        channel = self.by_id.get(frame.call)
+        if channel is not None:
+            channel.allow(frame.deadline, _line.decode(frame.body))
 
     def _on_recall(self, frame: Frame, fds: list[int]) -> None:
         lease = frame.call
@@ -370,6 +380,7 @@ class Runtime:
 
     _HANDLERS: dict[int, Callable[[Runtime, Frame, list[int]], None]] = {  # noqa: RUF012  (never changed)
         _wire.INTRO: _on_intro,
+        _wire.ALLOW: _on_allow,
         _wire.RECALL: _on_recall,
         _wire.DRAIN: _on_drain,
         _wire.STACKS: _on_stacks,

@@ -26,6 +26,8 @@ logger = logging.getLogger("hostler.dirty")
 WINDOW_CHUNKS, WINDOW_OCTETS = 64, 1 << 20
 """How much of a stream may be on its way."""
 FEED_CREDIT = 16
+ALLOWED_WITHIN = 1.0
+"""Seconds that the arbiter's word on a guest's lease, which it sends before it grants the lease, may take longer."""
 TOLD_WITHIN = 1.0
 """Seconds in which a caller without shared memory has to take the word that its call begins."""
 
@@ -38,6 +40,8 @@ class Served:
         self.outside = outside
         """Its caller is trusted with data only: neither with shared memory nor with codecs that run code."""
         self._bare = False
+        self._allowed: dict[int, tuple[int, int]] = {}
+        self._told = threading.Condition()
         self.sock = sock
         self.fd = sock.fileno()
         sock.setblocking(False)
@@ -113,6 +117,18 @@ class Served:
                 if frame.kind == _wire.CALL:
                     frame.flags &= ~_wire.KEPT  # its lease goes back after each call, whatever it asks
         return frames
+
+    def allow(self, lease: int, batch: tuple[int, int]) -> None:
+        """The arbiter's word on a lease of a caller from outside, who is not taken at its own: its batch and size."""
+        with self._told:
+            self._allowed[lease] = batch
+            self._told.notify()
+
+    def allowed(self, lease: int) -> tuple[int, int] | None:
+        """What `allow` said of the lease, once; None: nothing, though the word had time to come."""
+        with self._told:
+            self._told.wait_for(lambda: lease in self._allowed, ALLOWED_WITHIN)
+            return self._allowed.pop(lease, None)
 
     def mark_started(self, call_id: int) -> None:
         """From here on the call may have had effects."""

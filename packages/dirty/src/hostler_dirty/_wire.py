@@ -31,11 +31,11 @@ Octets: TypeAlias = bytes | bytearray | memoryview
 # Session: a caller and the arbiter.
 HELLO, WELCOME, LEASE, GRANT, REJECT, UNLEASE, FATE, STASH, MANAGE, REPLY, BLOCKED = range(1, 12)
 # Control: a worker and the arbiter.
-BOOT, READY, INITFAIL, INTRO, RECALL, DONE, GONE, DRAIN, STACKS, EVENT = range(20, 30)
+BOOT, READY, INITFAIL, INTRO, RECALL, DONE, GONE, DRAIN, STACKS, EVENT, ALLOW = range(20, 31)
 # Channel: a caller and a worker.
 ATTACH, CALL, RESULT, ERROR, CHUNK, END, INPUT, INPUT_END, CREDIT, STALE, BEGAN = range(40, 51)
 
-KINDS = frozenset((*range(1, 12), *range(20, 30), *range(40, 51)))
+KINDS = frozenset((*range(1, 12), *range(20, 31), *range(40, 51)))
 
 # Flags.
 STREAM = 0x01
