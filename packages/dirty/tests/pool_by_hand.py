@@ -15,7 +15,8 @@ from hostler_dirty._runtime_words import page_octets
 from hostler_dirty._wire import FrameReader
 
 BOOT = {
-    "slot": 0, "threads": 1, "max_payload": 1 << 24, "stall": 30.0, "health_interval": 0.0, "slow_call": 0.0,
+    "slot": 0, "graceful_timeout": 30.0,
+    "threads": 1, "max_payload": 1 << 24, "stall": 30.0, "health_interval": 0.0, "slow_call": 0.0,
 }  # fmt: skip
 
 

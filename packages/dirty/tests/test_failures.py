@@ -281,6 +281,23 @@ def test_a_killed_arbiter(make_pool, caller):
     assert caller.execute(ECHO, "echo", 2) == 2
 
 
+@pytest.mark.parametrize("action", ["hold", "stubborn"])
+def test_no_worker_outlives_the_server(make_pool, client, action):
+    """Its arbiter has been killed, so it finishes what it runs; but then the server ends too."""
+    pool = make_pool("Echo", graceful_timeout=0.5)
+    pid = client.execute(ECHO, "pid")
+    work = Background()
+    work.call("running", client.execute, ECHO, action, 600 if action == "stubborn" else "never opened")
+    busy(pool)
+    pool.signal(signal.SIGKILL)
+    pool.wait()
+    assert alive(pid)
+    os.close(pool.bound.descriptors.pop("bell"))  # the main arbiter's, and the last
+    wait_for(lambda: not alive(pid), "the worker's end")
+    assert isinstance(work.join()["running"], DirtyError)
+    assert "the server is gone" in pool.logged()
+
+
 def test_a_stopped_arbiter_holds_no_deadline_up(make_pool, caller):
     pool = make_pool("Echo")
     assert caller.execute(ECHO, "echo", 1) == 1

@@ -131,7 +131,7 @@ service = ServiceType(
     attend="hostler_dirty._join:attend",
     offer="hostler_dirty._request:offer",
     control="hostler_dirty._chosen:control",
-    stop_timeout="graceful_timeout",
+    stop_timeout="stop_within",
 )
 
 

@@ -19,6 +19,7 @@ def boot(settings: DirtySettings, member: Member, log_level: int) -> dict[str, A
         "apps": list(member.apps),
         "threads": settings.threads,
         "timeout": settings.timeout,
+        "graceful_timeout": settings.graceful_timeout,
         "codec": settings.codec,
         "max_payload": settings.max_payload,
         "stall": settings.stream_stall_timeout,

@@ -105,6 +105,11 @@ class DirtySettings:
         None, kind=hook(2), cli=False, help="(arbiter, worker) in the arbiter, after the worker has ended."
     )
 
+    @property
+    def stop_within(self) -> float:
+        """Seconds that the main arbiter gives the dirty one to end: what its workers get, and its own."""
+        return self.graceful_timeout + 2.0
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
