@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hostler_dirty import DirtyConfigError, executors
 from hostler_dirty.conformance import APPS, CHECKS, LIMIT, serving
 from hostler_dirty.testing import inline
+from pool_harness import wait_for
 
 HERE = Path(__file__).parent
 
@@ -59,6 +61,37 @@ def test_a_check_that_does_not_hold_is_told(server):
     assert server.get("no_such_check")[0] == 404
     with pytest.raises(AssertionError, match="no such check"):
         server.check("no_such_check")
+
+
+@pytest.mark.parametrize("executor", ["local", "inline", "threads"])
+def test_apps_are_closed_at_the_end(executor, tmp_path, site):
+    """Once each, when the server stops."""
+    notes = tmp_path / "notes"
+    (site / "acme_closing.py").write_text(
+        "import os\nfrom pathlib import Path\nfrom hostler_dirty import DirtyApp\n"
+        "class Closing(DirtyApp):\n    workers = 1\n"
+        "    def init(self):\n        self.note('init')\n    def close(self):\n        self.note('close')\n"
+        "    def note(self, word):\n        with open(os.environ['ACME_NOTES'], 'a') as file:\n"
+        "            file.write(f'{word} {os.getpid()}\\n')\n"
+    )
+    more = ("--dirty-app", "acme_closing:Closing")
+    with serving(executor, tmp_path, more, {"PYTHONPATH": str(site), "ACME_NOTES": str(notes)}):
+        (begun,) = notes.read_text().splitlines()
+    begun_word, pid = begun.split()
+    assert begun_word == "init"
+    assert notes.read_text().splitlines() == [begun, f"close {pid}"]
+
+
+def test_an_executor_changes_with_a_restart_only(tmp_path, site):
+    """A reload that names another one fails, says so, and the server goes on as it is."""
+    configuration = tmp_path / "configuration.py"
+    configuration.write_text("dirty_executor = 'inline'\n")
+    with serving("", tmp_path, ("-c", str(configuration)), {"PYTHONPATH": str(site)}) as server:
+        configuration.write_text("dirty_executor = 'threads'\n")
+        server.process.send_signal(signal.SIGHUP)
+        said = "dirty_executor changes with a restart only: it is inline, not threads"
+        wait_for(lambda: said in server.logged(), said)
+        server.check("calls_can_be_awaited")
 
 
 def hostler(site, *words):

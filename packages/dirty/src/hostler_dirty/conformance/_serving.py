@@ -28,7 +28,8 @@ class Server:
         more: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """`directory` is for its sockets and its log; `more` are words for the command line. It is up when it is made.
+        """`executor`: empty when a configuration says it. `directory` is for sockets and the log, `more` are words for
+        the command line. The server is up when this is made.
 
         Raises RuntimeError, with the log, if it does not come up.
         """
@@ -39,7 +40,7 @@ class Server:
         command = [
             sys.executable, "-m", "hostler", "-b", f"unix:{self._path}", "-w", "1", "--timeout", str(int(PATIENCE)),
             "--control-socket", str(self._directory / "control"), *apps, "--dirty-workers", "2",
-            "--dirty-executor", executor, "--dirty-max-payload", str(LIMIT), *more,
+            *(("--dirty-executor", executor) if executor else ()), "--dirty-max-payload", str(LIMIT), *more,
             "hostler_dirty.conformance._web:app",
         ]  # fmt: skip
         with self.log.open("wb") as log:
