@@ -10,7 +10,7 @@ from walk import Walk
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ("embedding-service", "streaming-chat", "task-queue")
 
-pytestmark = pytest.mark.needs("curl")
+pytestmark = [pytest.mark.needs("curl"), pytest.mark.timeout(300)]
 
 
 def test_tutorial(walk: Walk) -> None:

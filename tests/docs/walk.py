@@ -7,8 +7,10 @@ the page shows of it has to appear in its log. Installing is left out: what it w
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
+import random
 import re
 import shlex
 import signal
@@ -34,9 +36,7 @@ class Walk:
         """`server`: what runs instead of the command of this name; `leave`: commands that are left out."""
         self.directory = directory
         self._words, self._leave = server, leave
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._address = f"127.0.0.1:{free.getsockname()[1]}"
+        self._address = f"127.0.0.1:{free_port()}"
         self._shims = directory / ".shims"
         self._control = str(directory / ".ctl")
         self._log = directory / ".log"
@@ -126,6 +126,15 @@ class Walk:
         self._server.send_signal(signal.SIGTERM)
         assert self._server.wait(PATIENCE) == 0, self._log.read_text()
         self._server = None
+
+
+def free_port() -> int:
+    """Below those that the kernel gives to clients: nobody may have it while the server starts again."""
+    while True:
+        port = random.randrange(15000, 30000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def commands(block: str) -> Iterator[tuple[str, str]]:
