@@ -24,6 +24,7 @@ from hostler_dirty import (
     DirtyTimeoutError,
     DirtyUsageError,
     DirtyWorkerError,
+    _chosen,
     _wire,
     close_dirty_client,
     connect,
@@ -434,6 +435,11 @@ def test_a_path_that_is_taken_ends_the_boot(door, what):
 def test_wrong_settings(settings, message):
     with pytest.raises(ConfigError, match=message):
         validate(DirtySettings(apps=("m:A",), workers=1, **settings))
+
+
+def test_an_executor_without_a_process_has_no_door():
+    with pytest.raises(ConfigError, match="no process that could answer"):
+        _chosen.validate(DirtySettings(apps=("m:A",), workers=1, executor="inline", bind="unix:/run/x"))
 
 
 def test_connect_says_what_is_wrong(door, echo_pool):

@@ -29,6 +29,10 @@ def validate(settings: DirtySettings) -> None:
         executor = executors.find(settings.executor)
         codecs.check_default(settings.codec)
         _placement.parse_all(settings.apps, settings.workers)
+        if settings.bind and not executor.serve:
+            raise DirtyConfigError(
+                f"dirty_bind: the executor {settings.executor} has no process that could answer there"
+            )
         if executor.validate:
             executor.load("validate")(settings)
     except DirtyConfigError as error:
