@@ -2,7 +2,8 @@
 
 A target is a protocol plugin, driven as a worker drives it. For any octets nothing may raise, the events must be the
 same however the octets are cut, nothing is told after the end, and a peer that leaves ends the connection. The uWSGI
-decoder is asked alone as well. An input that fails is printed and kept; it becomes a named vector of the tests.
+decoder is asked alone as well, and so are the frames of the dirty pool and what they bring. An input that fails is
+printed and kept; it becomes a named vector of the tests.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["hostler", "hostler_http2", "hostler_uwsgi"]):
+with atheris.instrument_imports(include=["hostler", "hostler_dirty", "hostler_http2", "hostler_uwsgi"]):
     from hostler.http import ProtocolError
+    from hostler_dirty import _line, _payload, _wire
+    from hostler_dirty.errors import DirtyProtocolError
     from hostler_testkit.installed import plugin_value
     from hostler_testkit.protocol import Drive, driven, opener, told, vectors_for
     from hostler_uwsgi._packet import MAX_VARIABLES, UwsgiDecoder
@@ -95,20 +98,76 @@ def decoder_target(octets: bytes) -> None:
     assert told_of <= size, "more was told than was sent"
 
 
+def dirty_target(octets: bytes) -> None:
+    """Frames are the same however the octets are cut, and what a frame brings is read or refused."""
+    whole = frames_of([octets])
+    for pieces in ways(octets):
+        assert frames_of(pieces) == whole, f"in pieces of {list(map(len, pieces))[:9]} other frames"
+    try:
+        frames = _wire.FrameReader(LONGEST).feed(octets)
+    except DirtyProtocolError:
+        return
+    for frame in frames:
+        for read in (
+            lambda frame=frame: _payload.read(frame, None),
+            lambda frame=frame: _line.decode(frame.body),
+        ):
+            try:
+                read()
+            except DirtyProtocolError:
+                continue
+
+
+def frames_of(pieces: list[bytes]) -> list[object]:
+    """What a reader makes of the pieces, up to what it refuses."""
+    reader, seen = _wire.FrameReader(LONGEST), []
+    for piece in pieces:
+        for at in range(
+            0, len(piece), 32
+        ):  # no frame is shorter, so none is lost that came before a wrong one
+            try:
+                seen += [
+                    (
+                        f.kind,
+                        f.flags,
+                        f.priority,
+                        f.call,
+                        f.deadline,
+                        bytes(f.body),
+                        list(map(bytes, f.inline)),
+                    )
+                    for f in reader.feed(piece[at : at + 32])
+                ]
+            except DirtyProtocolError:
+                return [*seen, "refused"]
+    return seen
+
+
+def dirty_vectors() -> dict[str, bytes]:
+    """A frame of each kind, and one with buffers."""
+    made = {
+        str(kind): _wire.pack(kind, 1, _line.encode([1, 0, 0, "m:A", "x", [], {}, None]))
+        for kind in _wire.KINDS
+    }
+    return {**made, "buffers": _wire.pack_buffers(_wire.CALL, 1, b"\xc0", [(_wire.INLINE, 3)], [b"abc"])}
+
+
 TARGETS: dict[str, str] = {
+    "dirty": "",
     "uwsgi-decoder": "uwsgi",
     "uwsgi": "uwsgi",
     "http1": "http1",
     "http2": "http2",
 }
-"""Target -> the protocol whose vectors it begins with."""
+"""Target -> the protocol whose vectors it begins with; none: those of the dirty pool's frames."""
 
 
 def fuzz(name: str, seconds: int, corpus: Path) -> None:
     """Fuzz one target in this process, which ends with it; what is new goes to the corpus."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     FOUND.mkdir(parents=True, exist_ok=True)
-    for number, octets in enumerate(vectors_for(TARGETS[name]).values()):
+    vectors = vectors_for(TARGETS[name]) if TARGETS[name] else dirty_vectors()
+    for number, octets in enumerate(vectors.values()):
         (corpus / str(number)).write_bytes(octets[:LONGEST])
     options = [
         f"-max_total_time={seconds}",
@@ -117,7 +176,8 @@ def fuzz(name: str, seconds: int, corpus: Path) -> None:
         f"-artifact_prefix={FOUND}/fuzz-{name}-",
         "-print_final_stats=1",
     ]
-    target = decoder_target if name == "uwsgi-decoder" else protocol_target(name)
+    alone = {"dirty": dirty_target, "uwsgi-decoder": decoder_target}
+    target = alone.get(name) or protocol_target(name)
     atheris.Setup([sys.argv[0], *options, str(corpus)], target)
     atheris.Fuzz()
 
