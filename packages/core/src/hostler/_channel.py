@@ -201,9 +201,10 @@ class Channel:
             if outbox.size:
                 outbox.queue(out)
                 return
-            last = connection.closing and not (self.exchanges or self.unread or self.driver.shared)
+            secure, several = self.transport.secure, connection.multiplexed
+            last = connection.closing and not (self.exchanges or self.unread or secure or several)
             try:
-                rest = offer(self.socket, out, self.transport.secure, last)
+                rest = offer(self.socket, out, secure, last, last and self.driver.shared)
             except OSError:
                 self._break()
                 return
@@ -212,7 +213,7 @@ class Channel:
                 outbox.queue(rest)
                 self._watch(self._interest | WRITE)
                 return
-            if not connection.multiplexed:
+            if not several:
                 return
 
     def _own_outbox(self) -> Outbox:

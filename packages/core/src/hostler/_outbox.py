@@ -31,16 +31,21 @@ class FileSegment:
         self.count = count
 
 
-def offer(sock: Any, out: list[bytes], secure: bool, last: bool = False) -> list[bytes | memoryview]:
+def offer(
+    sock: Any, out: list[bytes], secure: bool, last: bool = False, late: bool = False
+) -> list[bytes | memoryview]:
     """Give blocks to a socket before which nothing waits; what it has not taken. Raises OSError when the peer is gone.
 
-    `last`: whoever calls closes the socket right away when it has taken them all.
+    `last`: nothing follows, and whoever calls closes the socket when it has taken them all, at once or, `late`, in
+    its own time.
     """
     try:
         if len(out) == 1:
             block = out[0]
-            sent = sock.send(block, MORE) if last and not secure else sock.send(block)
+            sent = sock.send(block, MORE) if last else sock.send(block)
             if sent == len(block):
+                if late:
+                    sock.shutdown(socket.SHUT_WR)
                 return NOTHING
         elif secure or sum(map(len, out)) <= JOINED:
             out = [b"".join(out)]  # TLS must be offered the same octets again when it could not take them
