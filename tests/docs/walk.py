@@ -98,6 +98,7 @@ class Walk:
                     env=self._environment,
                     stdout=log,
                     stderr=log,
+                    start_new_session=True,
                 )
             self._shows(said or "ready: ...")
         else:
@@ -124,8 +125,11 @@ class Walk:
         if self._server is None:
             return
         self._server.send_signal(signal.SIGTERM)
-        assert self._server.wait(PATIENCE) == 0, self._log.read_text()
+        code = self._server.wait(PATIENCE)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._server.pid, signal.SIGKILL)  # what a server leaves behind
         self._server = None
+        assert code == 0, self._log.read_text()
 
 
 def free_port() -> int:
