@@ -164,8 +164,9 @@ def test_a_cancelled_call_may_go_on_or_is_killed(pool_of, client):
     pids = {app: client.execute(app, "pid") for app in (UNMOVED, KILLED)}
 
     async def start_and_leave(app):
-        task = asyncio.create_task(client.execute_async(app, "stay", app[-1]))
-        while f"stays {app[-1]}" not in pool.noted("stays"):
+        name = app.partition(":")[2]
+        task = asyncio.create_task(client.execute_async(app, "stay", name))
+        while f"stays {name}" not in pool.noted("stays"):
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -179,7 +180,7 @@ def test_a_cancelled_call_may_go_on_or_is_killed(pool_of, client):
     patient = client.options(no_worker_wait=60)
     wait_for(lambda: "does not heed" in pool.logged(), "the abort")
     assert patient.execute(KILLED, "pid") != pids[KILLED]
-    pool.open(UNMOVED[-1])
+    pool.open("Unmoved")
     assert patient.execute(UNMOVED, "pid") == pids[UNMOVED]
 
 
