@@ -82,6 +82,10 @@ class Echo(DirtyApp):
             pass
         return seconds
 
+    def spinning(self):
+        yield "first"
+        yield self.spin(300)
+
     def hold_gil(self, seconds):
         ctypes.PyDLL(None).usleep(ctypes.c_uint(int(seconds * 1e6)))
 

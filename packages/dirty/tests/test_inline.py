@@ -97,3 +97,75 @@ def test_a_small_limit_and_the_end():
 
     with pytest.raises(DirtyConnectionError):
         get_dirty_client(1).execute(ECHO, "echo", 1)
+
+
+def test_an_awaited_call_is_interrupted(pool):
+    """At its deadline, and when its task is cancelled: the loop's end waits for no thread that still spins."""
+
+    async def main():
+        client = get_dirty_client()
+        with pytest.raises(DirtyTimeoutError):
+            await client.options(timeout=0.1).execute_async(ECHO, "spin", 300)
+        task = asyncio.ensure_future(client.options(timeout=0).execute_async(ECHO, "spin", 300))
+        await asyncio.sleep(0)
+        await client.execute_async(ECHO, "echo", 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return await client.execute_async(ECHO, "echo", 2)
+
+    assert asyncio.run(main()) == 2
+
+
+def test_a_reader_that_leaves_interrupts_what_makes_the_next_chunk(pool):
+    """Its generator is closed in the middle of its work."""
+
+    async def main():
+        chunks = get_dirty_client().options(timeout=0).stream_async(ECHO, "spinning")
+        assert await chunks.__anext__() == "first"
+        reading = asyncio.ensure_future(chunks.__anext__())
+        await get_dirty_client().execute_async(ECHO, "echo", 1)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        await chunks.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_running_loop_is_not_blocked(pool):
+    """As in production, so that a test finds it."""
+
+    async def main():
+        with pytest.raises(DirtyUsageError, match="execute_async"):
+            get_dirty_client().execute(ECHO, "echo", 1)
+        with pytest.raises(DirtyUsageError):
+            get_dirty_client().stream(ECHO, "count_to", 1)
+
+    asyncio.run(main())
+
+
+def test_input_streams_of_every_kind(pool):
+    """Asynchronous ones need a caller that can read them; one that fails fails its call."""
+
+    async def numbers():
+        for number in range(5):
+            yield number
+
+    def failing():
+        yield 1
+        raise RuntimeError("no more")
+
+    async def main():
+        client = get_dirty_client()
+        assert await client.execute_async(ECHO, "total", numbers()) == 10
+        assert await client.execute_async(ECHO, "async_total", numbers()) == 10
+        assert [n async for n in client.stream_async(ECHO, "doubled", numbers())] == [0, 2, 4, 6, 8]
+
+    asyncio.run(main())
+    client = get_dirty_client()
+    with pytest.raises(DirtyUsageError, match="execute_async"):
+        client.execute(ECHO, "total", numbers())
+    with pytest.raises(DirtyAppError, match="input stream failed"):
+        client.execute(ECHO, "total", failing())
+    assert client.options(collect=True).execute(ECHO, "count_to", 3) == [0, 1, 2]

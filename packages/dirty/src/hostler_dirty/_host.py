@@ -32,6 +32,9 @@ from hostler_dirty.errors import (
 
 logger = logging.getLogger("hostler.dirty")
 
+REMEMBERED = 1000
+"""So many interrupts are kept of calls that have not begun."""
+
 
 def plan_call(
     infos: Mapping[str, dict[str, Any]],
@@ -61,7 +64,9 @@ class Host:
         self._limit = max_payload
         self._loop = Loop()
         self._interrupts = Interrupts()
+        self._lock = threading.Lock()
         self._running: dict[int, Call] = {}
+        self._early: dict[int, type[DirtyCancelled]] = {}
         self.apps: dict[str, Hosted] = {}
         for app in apps:
             path = path_of(app) if isinstance(app, type) else _placement.parse(app).path
@@ -139,17 +144,26 @@ class Host:
 
     def interrupt(self, call: int, why: type[DirtyCancelled] = DirtyCancelled) -> None:
         """Have the action of this call interrupted, unless it runs in the main thread or native code."""
-        running = self._running.get(call)
+        with self._lock:
+            running = self._running.get(call)
+            if running is None:  # it has not begun, or it has ended, and then nobody asks
+                self._early[call] = why
+                while len(self._early) > REMEMBERED:
+                    del self._early[next(iter(self._early))]
         if running is not None:
             self._interrupts.interrupt(running, why)
 
     # -- for what runs here -----------------------------------------------------------------------------
 
     def begin(self, call: Call) -> None:
-        self._running[call.id] = call
+        with self._lock:
+            self._running[call.id] = call
+            call.interrupt = self._early.pop(call.id, None)
+            call.cancelled = call.interrupt is not None
 
     def end(self, call: Call) -> None:
-        self._running.pop(call.id, None)
+        with self._lock:
+            self._running.pop(call.id, None)
 
     def step(self, call: Call, function: Callable[[], Any]) -> Any:
         """Run a piece of the call in this thread; while it runs it can be interrupted."""

@@ -43,7 +43,13 @@ class Interrupts:
                 raise call.interrupt
         else:
             with self._lock:
-                self._others[thread] = call
+                early = call.interrupt if not call.delivered and not call.shields else None
+                if early is None:
+                    self._others[thread] = call
+                else:
+                    call.delivered = True
+            if early is not None:
+                raise early
 
     def disarm(self, call: Call) -> None:
         """The call is over: from here on nothing is raised for it."""
