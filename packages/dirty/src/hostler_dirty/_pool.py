@@ -25,8 +25,6 @@ from hostler_dirty._settings import DirtySettings
 from hostler_dirty._slot import Slot
 from hostler_dirty._wire import Frame
 
-logger = logging.getLogger("hostler.dirty")
-
 FIRST_DELAY, LONGEST_DELAY = 0.5, 60.0
 LONGEST_SERVING = 2.0
 """The most for a worker that had been ready: its calls kill it, not its loading."""
@@ -323,12 +321,14 @@ class Pool:
 
     async def reload_slot(self, slot: Slot, why: str = "reload") -> str:
         """Start the next generation, and end the present one when it is ready; "" or why it failed."""
-        if slot.shadow is not None:
+        if slot.shadow is not None or (slot.waiter is not None and not slot.waiter.done()):
             return "a new generation is on its way already"
+        alone = _traits.stops_first(slot.apps, self.infos)
         if slot.member is None or slot.member.state != "ready":
+            slot.waiter = self._future() if alone else None  # the next slot has to see this one ready
             self.retry(slot)
-            return ""
-        if _traits.stops_first(slot.apps, self.infos):
+            return await slot.waiter if slot.waiter is not None else ""
+        if alone:
             return await self._stop_first(slot, why)
         slot.waiter = waiter = self._future()
         slot.why = why
