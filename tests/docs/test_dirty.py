@@ -25,6 +25,9 @@ def test_readme(walk: Walk) -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example(walk: Walk, name: str) -> None:
-    """As its README runs it; `under_gunicorn.py` does the same with gunicorn."""
+    """As its README runs it, every hook called; `under_gunicorn.py` does the same with gunicorn."""
     walk.copy(ROOT / "examples" / name)
     assert walk.follow((ROOT / "examples" / name / "README.md").read_text()) > 4
+    log = walk.end()
+    for hook in ("the pool has", "of arbiter", "has loaded", "HTTP workers,", "is gone"):
+        assert hook in log
