@@ -21,7 +21,6 @@ from hostler_dirty._calling import DEFAULT, next_id, plan
 from pool_by_hand import Worker
 from pool_harness import wait_for
 from pool_helpers import Background
-from test_crowds import Crowd
 
 ECHO = "pool_apps:Echo"
 
@@ -99,7 +98,7 @@ def test_a_call_that_stops_half_way_up(make_pool, caller):
     line.send(channel, data[:500], 0)
     assert caller.execute(ECHO, "echo", 1) == 1
     line.send(channel, data[500:], 0)  # too late, and so it is told
-    (frame,) = line.receive(channel, asked)
+    frame = line.receive(channel, asked)[0]
     assert frame.kind == _wire.STALE
     line.close()
 
@@ -155,29 +154,12 @@ def test_who_is_told_twice_that_it_has_to_queue_again(make_pool, client):
     work.call("running", client.execute, ECHO, "hold", "end", "held")
     wait_for(lambda: pool.slot()["running"], "a running call")
     line.send(channel, channel.call(asked, keep=True), 0)
-    (frame,) = line.receive(channel, asked)  # meanwhile it says that it stands behind another call
+    frame = line.receive(channel, asked)[0]  # meanwhile it says that it stands behind another call
     assert (frame.kind, frame.deadline) == (_wire.STALE, lease)
     assert "running" not in work.results
     pool.open("end")
     work.join()
     line.close()
-
-
-def test_what_lies_in_shared_memory_is_not_taken_for_another_call(make_pool, client, caller):
-    pool = make_pool("Echo")
-    value = b"a" * 200_000
-    assert caller.execute(ECHO, "echo", value) == value
-    crowd, work = Crowd(3), Background()
-    wait_for(lambda: pool.status()["leases"] > 2, "shared slots")
-    work.call("long", client.execute, ECHO, "hold", "end")
-    for number in range(6):
-        work.call(number, caller.execute, ECHO, "echo", bytes([number]) * 200_000)
-    wait_for(lambda: pool.status()["apps"][ECHO]["queued"] >= 6, "everybody in the queue")
-    pool.open("end")
-    results = work.join()
-    crowd.moves()
-    crowd.end()
-    assert all(results[number] == bytes([number]) * 200_000 for number in range(6))
 
 
 def test_a_call_that_was_let_in_is_not_turned_away(make_pool, client):
@@ -337,6 +319,24 @@ def test_a_recall_of_a_call_that_is_not_read_yet(make_worker):
     worker.recall(channel, 8)
     worker.recall(channel, 7)  # once more, and too late
     assert worker.told() == [(_wire.DONE, 8), (_wire.DONE, 7)]
+
+
+@pytest.mark.parametrize("octets", [10, 200_000])
+def test_what_lies_in_shared_memory_is_not_taken_for_another_call(make_worker, octets):
+    """A worker in a long call tells that a lease is taken back, and has yet to read the call that came by it."""
+    worker = make_worker()
+    channel = worker.introduce()
+    worker.call(channel, 7, "echo", b"x" * octets, keep=True)
+    worker.runtime.current[0] = ("a long call", channel)
+    worker.recall(channel, 7)
+    worker.runtime.current[0] = None
+    (told,) = worker.answer(channel)
+    assert (told.kind, told.call, told.deadline) == (_wire.STALE, 0, 7)
+    assert channel.unread(told) == (octets > 65536)  # then the channel is closed, and the call with it
+    worker.turn()
+    (told,) = worker.answer(channel)
+    assert told.call
+    assert not channel.unread(told)  # it has been read, and thrown away
 
 
 def test_a_channel_that_is_closed_before_its_call_is_read(make_worker):
