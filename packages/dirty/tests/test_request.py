@@ -11,6 +11,7 @@ from hostler_dirty import (
     DirtyCancelledError,
     DirtyClientGoneError,
     DirtyTimeoutError,
+    close_dirty_client_async,
     dirty,
     get_dirty_client,
     get_request_client,
@@ -153,6 +154,7 @@ def test_a_task_leaves(echo_pool):
             await call
         view.gone = False
         assert await client.execute_async(ECHO, "echo", 1) == 1
+        await close_dirty_client_async()
 
     asyncio.run(main())
 
