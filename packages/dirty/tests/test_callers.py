@@ -241,6 +241,7 @@ def test_a_slot_killed_fifty_times_under_load(make_pool, monkeypatch):
     assert [slot["restarts"] for slot in pool.status()["slots"]] == [50, 0, 0]
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("words", [("reload",), ("reload", "pool_apps:Versioned")])
 def test_a_reload_under_load(make_pool, tmp_path, words):
     """Threads and tasks call without a pause: nobody sees an error, and at the end everybody sees the new code."""
