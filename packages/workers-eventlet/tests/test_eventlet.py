@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+
+from .conftest import until
 
 WORKER = ("--worker-class", "eventlet")
 
@@ -40,6 +44,18 @@ def test_says_that_it_is_deprecated(server: Any) -> None:
     running = server(TOGETHER, *WORKER)
     assert "the eventlet worker is deprecated" in running.log
     assert "--worker-class gevent or gthread" in running.log
+
+
+def test_configuration_that_patches(server: Any, tmp_path: Path) -> None:
+    """As users of gunicorn do: the arbiter goes on with its own loop."""
+    configuration = tmp_path / "patched.py"
+    configuration.write_text("import eventlet\n\neventlet.monkey_patch()\npreload_app = True\n")
+    running = server(TOGETHER, *WORKER, "-c", str(configuration))
+    assert running.get() == (200, b"True")
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: "reloaded: generation 2 serves" in running.log, "the reload")
+    assert running.get() == (200, b"True")
+    assert running.stop() == 0
 
 
 def test_module_of_the_value_is_light() -> None:

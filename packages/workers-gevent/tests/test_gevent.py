@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from .conftest import until
@@ -132,6 +136,24 @@ def test_application_imported_before_the_patch(server: Any) -> None:
     source = "import http.client, sys\nsys.modules.setdefault('requests', http.client)\n" + RAISES
     running = server(source, *WORKER, "--preload")
     assert running.get() == (200, b"ok")
+
+
+def test_configuration_that_patches(server: Any, tmp_path: Path) -> None:
+    """As users of gunicorn do: the arbiter goes on with its own loop, through a dead worker and a reload."""
+    configuration = tmp_path / "patched.py"
+    configuration.write_text("from gevent import monkey\n\nmonkey.patch_all()\npreload_app = True\n")
+    running = server(TOGETHER, *WORKER, "-c", str(configuration))
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(lambda _: running.get("/together"), range(100)))
+    assert set(answers) == {(200, b"True")}
+    worker = int(re.findall(r"pid=(\d+) started", running.log)[-1])
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: running.log.count(" ready after") == 2, "another worker")
+    assert running.get() == (200, b"True")
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: "reloaded: generation 2 serves" in running.log, "the reload")
+    assert running.get() == (200, b"True")
+    assert running.stop() == 0
 
 
 def test_module_of_the_value_is_light() -> None:

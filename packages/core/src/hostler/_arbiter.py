@@ -29,6 +29,7 @@ from hostler._deadlines import Deadlines
 from hostler._deaths import Deaths
 from hostler._handles import ServerHandle
 from hostler._nursery import Descriptor, Nursery, signal_child
+from hostler._poll import PollSelector
 from hostler._recycling import Recycling
 from hostler._reexec import Upgrade
 from hostler._reloading import Reload
@@ -62,7 +63,7 @@ class Arbiter:
         """Called once a turn; True: call again soon."""
         self.private: list[Closable] = []
         """What else of the arbiter's no child may keep."""
-        self._poll = selectors.PollSelector()
+        self._poll = PollSelector()
         self._watched: dict[int, Any] = {}
         self.nursery = Nursery(state, self._private)
         self.deaths = Deaths(state, self.nursery, self._give_up)

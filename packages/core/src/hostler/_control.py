@@ -19,6 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from hostler._poll import Selector
+
 CLIENTS = 16
 INPUT = 65536
 """Octets of one command."""
@@ -53,7 +55,7 @@ class ControlServer:
         self._mode = mode
         self._commands = commands
         self._log = log
-        self._selector = selectors.DefaultSelector()
+        self._selector = Selector()
         self._socket: socket.socket | None = None
         self._inode: tuple[int, int] | None = None
         self._clients: set[_Client] = set()

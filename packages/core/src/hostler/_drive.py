@@ -7,7 +7,6 @@ it on the spot, threads and greenlets take it elsewhere. This module knows no pr
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 import time
@@ -19,7 +18,7 @@ from hostler._accept import FOR_GOOD, Door, Handshake, make_channel
 from hostler._application import Application
 from hostler._channel import Channel
 from hostler._patience import Patience
-from hostler._poll import READ, WRITE, Poller, make_poller
+from hostler._poll import READ, WRITE, Poller, make_poller, system_poll
 from hostler._wsgi import HIGH_WATER, Exchange
 from hostler.http import Request, Waiting
 
@@ -386,7 +385,7 @@ class Driver:
 
     def _pump(self, channel: Channel, done: Callable[[], bool]) -> None:
         """Serve this one connection until `done`; its own deadlines bound the wait."""
-        poll = select.poll()
+        poll = system_poll()
         while not done() and not channel.gone:
             interest = (READ if channel.connection.reading else 0) | (WRITE if channel.outbox.size else 0)
             poll.register(channel.descriptor, interest)

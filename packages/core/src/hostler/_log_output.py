@@ -16,7 +16,8 @@ from contextlib import suppress
 # Taken before any monkey-patching, so that a wait here never enters an event loop.
 from os import write as _write
 from select import POLLOUT
-from select import poll as _poll
+
+from hostler._poll import system_poll
 
 PATIENCE = 1.0
 """Seconds that a full pipe is waited for, once; until it takes bytes again lines are dropped at once."""
@@ -118,7 +119,7 @@ class Output:
         return _write(self._descriptor, view)
 
     def _wait(self, seconds: float) -> bool:
-        poller = _poll()
+        poller = system_poll()
         poller.register(self._descriptor, POLLOUT)
         return bool(poller.poll(seconds * 1000))
 
@@ -188,6 +189,6 @@ class Output:
 
 
 def _ready(descriptor: int) -> bool:
-    poller = _poll()
+    poller = system_poll()
     poller.register(descriptor, POLLOUT)
     return bool(poller.poll(0))

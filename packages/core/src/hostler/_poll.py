@@ -13,8 +13,16 @@ from typing import Protocol
 _EPOLL = getattr(select, "epoll", None)
 """Kept from before a library of greenlets replaces what `select` offers."""
 
-_POLL = select.poll
-"""Kept from before, as well."""
+system_poll = select.poll
+Selector = selectors.DefaultSelector
+"""Kept from before, as well: whoever waits by these waits for itself, as the arbiter does."""
+
+
+class PollSelector(selectors.PollSelector):
+    """The standard library's, on the system's own `poll` for good."""
+
+    _selector_cls = select.poll
+
 
 _EXCLUSIVE = getattr(select, "EPOLLEXCLUSIVE", 0)
 
@@ -81,7 +89,7 @@ class SelectorPoller:
     __slots__ = ("_selector",)
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._selector = Selector()
 
     def add(self, descriptor: int, interest: int, *, exclusive: bool = False) -> None:
         del exclusive
@@ -130,7 +138,7 @@ def is_ended(descriptor: int) -> bool:
 
     Takes nothing from the socket, so it may be asked beside whoever reads it.
     """
-    poll = _POLL()
+    poll = system_poll()
     poll.register(descriptor, _ENDED)
     return bool(poll.poll(0))
 

@@ -16,7 +16,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hostler import _arguments
+from hostler import _arguments, _log_output, _poll, _signals  # noqa: F401 - with what a file's code may replace
 from hostler._given import Given, Origin, shown
 from hostler._known import STARTS, owner
 from hostler._names import Name, Names

@@ -10,9 +10,9 @@ import asyncio
 import dataclasses
 import logging
 import os
-import select
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +37,7 @@ TICK = 0.5
 
 def validate(settings: DirtySettings) -> None:
     """Before any fork: the specs, and what can be known without importing an app."""
-    if not hasattr(select, "epoll"):
+    if sys.platform != "linux":
         raise ConfigError(
             "the dirty pool needs Linux (epoll): unset dirty_apps here, or test with the inline executor"
         )
