@@ -201,8 +201,8 @@ class Channel:
             if outbox.size:
                 outbox.queue(out)
                 return
-            secure, several = self.transport.secure, connection.multiplexed
-            last = connection.closing and not (self.exchanges or self.unread or secure or several)
+            secure = self.transport.secure
+            last = connection.closing and not (self.exchanges or self.unread or secure or connection.multiplexed)
             try:
                 rest = offer(self.socket, out, secure, last, last and self.driver.shared)
             except OSError:
@@ -213,7 +213,7 @@ class Channel:
                 outbox.queue(rest)
                 self._watch(self._interest | WRITE)
                 return
-            if not several:
+            if not connection.multiplexed:
                 return
 
     def _own_outbox(self) -> Outbox:
