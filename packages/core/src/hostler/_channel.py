@@ -201,10 +201,10 @@ class Channel:
             if outbox.size:
                 outbox.queue(out)
                 return
-            secure = self.transport.secure
-            last = connection.closing and not (self.exchanges or self.unread or secure or connection.multiplexed)
+            tls = self.transport.secure
+            last = connection.closing and not (self.exchanges or self.unread or tls or connection.multiplexed)
             try:
-                rest = offer(self.socket, out, secure, last, last and self.driver.shared)
+                rest = offer(self.socket, out, tls, last, last and self.driver.shared)
             except OSError:
                 self._break()
                 return
