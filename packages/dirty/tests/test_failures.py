@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import struct
@@ -24,6 +25,7 @@ from hostler_dirty import (
     close_dirty_client_async,
     get_dirty_client,
 )
+from hostler_dirty._calling import Channel
 from pool_harness import wait_for
 from pool_helpers import Background, alive
 
@@ -34,12 +36,11 @@ def busy(pool, slot=0):
     return wait_for(lambda: pool.slot(slot)["running"], "a running call")
 
 
-def unread(number):
-    """Octets that this descriptor's peer has not taken yet; 0 if it is no socket."""
-    try:
-        return struct.unpack("i", fcntl.ioctl(int(number), termios.TIOCOUTQ, bytes(4)))[0]
-    except OSError:
-        return 0
+def unread():
+    """Whether a worker has yet to read something that one of this process's callers has sent it."""
+    sockets = [o.sock for o in gc.get_objects() if isinstance(o, Channel)]
+    numbers = [sock.fileno() for sock in sockets if sock.fileno() >= 0]
+    return any(struct.unpack("i", fcntl.ioctl(n, termios.TIOCOUTQ, bytes(4)))[0] for n in numbers)
 
 
 def test_a_killed_worker_fails_only_the_call_it_ran(make_pool, caller):
@@ -83,7 +84,7 @@ def test_a_call_that_no_worker_began_is_tried_elsewhere(make_pool, caller):
     os.kill(pid, signal.SIGSTOP)  # it takes the call into its socket, and never begins it
     work = Background()
     work.call("call", caller.execute, ECHO, "info")
-    wait_for(lambda: any(map(unread, os.listdir("/proc/self/fd"))), "the call in the stopped worker's socket")
+    wait_for(unread, "the call in the stopped worker's socket")
     os.kill(pid, signal.SIGKILL)
     info = work.join()["call"]
     assert info["attempt"] == 2
