@@ -179,6 +179,12 @@ def test_its_worker_dies(house):
     assert client.execute("pool_apps:Patient", "echo", 1) == 1
 
 
+def test_many_calls_in_a_row_from_outside(house):
+    client = house.enter()
+    assert [client.execute(ECHO, "echo", i) for i in range(200)] == list(range(200))
+    assert "cut off" not in house.pool.logged()
+
+
 def test_calls_from_outside_keep_nothing(house):
     client = house.enter()
     assert client.execute(ECHO, "echo", 1) == 1

@@ -340,8 +340,9 @@ class Executor:
         """The channel is between calls again; the flags of the answer."""
         channel, runtime = job.channel, self._runtime
         with runtime.lock:
-            keep = not (channel.give_back or runtime.draining or channel.dead)
-            if channel.give_back and job.began and not (job.group or runtime.draining or channel.dead):
+            ending = runtime.draining or channel.dead
+            keep = not (channel.give_back or ending)
+            if channel.give_back and job.began and not (job.group or ending or channel.outside):
                 keep = channel.turns.another(job.began, time.monotonic_ns() - channel.since)
                 if keep:
                     runtime.lingering.add(channel, job.lease)
