@@ -124,8 +124,11 @@ def test_calls_from_outside(house):
     assert list(client.stream(ECHO, "doubled", iter([1, 2, 3]))) == [2, 4, 6]
     with pytest.raises(DirtyAppError, match="no"):
         client.execute(ECHO, "fail")
-    with pytest.raises(DirtyTimeoutError) as told:
-        client.options(timeout=0.3).execute(ECHO, "sleep", 30)
+    for seconds in (0.3, 2.0, 10.0):  # a busy machine may begin late
+        with pytest.raises(DirtyTimeoutError) as told:
+            client.options(timeout=seconds).execute(ECHO, "sleep", 60)
+        if told.value.stage == "run":
+            break
     assert told.value.stage == "run"
     with pytest.raises(DirtyNoWorkersAvailableError):
         client.execute("no:App", "x")
@@ -143,8 +146,11 @@ def test_calls_of_asyncio_from_outside(house):
         assert answers == list(range(1, 21))
         assert [i async for i in client.stream_async(ECHO, "count_to", 100)] == list(range(100))
         assert await client.execute_async(ECHO, "total", iter(range(100))) == 4950
-        with pytest.raises(DirtyTimeoutError) as told:
-            await client.options(timeout=0.3).execute_async(ECHO, "sleep", 30)
+        for seconds in (0.3, 2.0, 10.0):  # a busy machine may begin late
+            with pytest.raises(DirtyTimeoutError) as told:
+                await client.options(timeout=seconds).execute_async(ECHO, "sleep", 60)
+            if told.value.stage == "run":
+                break
         assert told.value.stage == "run"
 
     asyncio.run(main())
