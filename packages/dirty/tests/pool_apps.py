@@ -413,6 +413,20 @@ class Impatient(DirtyApp):
         return os.getpid()
 
 
+class Reluctant(DirtyApp):
+    """A grace in which others can finish."""
+
+    cancel_grace = 3.0
+    stubborn = Echo.stubborn
+
+    def held(self, name):
+        gate(name)
+        return os.getpid()
+
+    def pid(self):
+        return os.getpid()
+
+
 class Patient(Echo):
     """Its callers wait for a worker."""
 

@@ -11,6 +11,7 @@ import signal
 import struct
 import termios
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hostler_dirty import (
@@ -136,6 +137,24 @@ def test_a_call_that_heeds_nothing_is_killed(make_pool, client, action):
     assert client.execute(path, "pid") == pool.slot()["pid"]
     assert "does not heed" in pool.logged()
     assert f"in {action}" in pool.logged()  # the stacks, told by the dying process
+
+
+@pytest.mark.load
+def test_a_worker_with_a_call_past_its_grace_begins_no_other(make_pool, client):
+    pool, path = make_pool("Reluctant", threads=2), "pool_apps:Reluctant"
+    with ThreadPoolExecutor(1) as threads:
+        held = threads.submit(client.execute, path, "held", "end")
+        with pytest.raises(DirtyTimeoutError):
+            client.options(timeout=1).execute(path, "stubborn", 60)
+        wait_for(lambda: "is to end: timeout" in pool.logged(), "the end of new calls")
+        with pytest.raises(DirtyNoWorkersAvailableError):
+            client.execute(path, "pid")
+        before = pool.slot()["pid"]
+        pool.open("end")
+        assert held.result() == before
+    pool.settled(2)
+    assert client.execute(path, "pid") == pool.slot()["pid"] != before
+    assert "does not heed" in pool.logged()
 
 
 @pytest.mark.load

@@ -56,7 +56,8 @@ class Watch:
         grace = max((self._info(path, "cancel_grace") for path in member.apps), default=5.0)
         late = [call for call in running if call[1] and now - call[1] / 1e9 > grace]
         if late and len(late) < len(running) and now - late[0][1] / 1e9 < 3 * grace:
-            return  # other calls of the worker may finish first
+            self._pool.retire(member, "timeout")  # its other calls may finish first; no further one begins
+            return
         if late:
             self._pool.log.error("%s does not heed the end of a call: aborted", member)
             member.doom = member.doom or "timeout"
