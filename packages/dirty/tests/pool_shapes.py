@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import msgspec
-from hostler_dirty import DirtyApp
+from hostler_dirty import DirtyApp, action
 
 
 @dataclasses.dataclass
@@ -54,6 +54,18 @@ class Shapes(DirtyApp):
 
     def numbers(self, count: int) -> Iterator[int]:
         yield from range(count)
+
+    def line(self, count: int) -> Iterator[Point]:
+        for i in range(count):
+            yield Point(i, i)
+
+    async def later(self, count: int) -> AsyncIterator[tuple[int, str]]:
+        for i in range(count):
+            yield i, str(i)
+
+    @action(batch=4, max_wait=0.001)
+    def mirrored(self, x: list[int], y: list[int]) -> list[Point]:
+        return [Point(b, a) for a, b in zip(x, y, strict=True)]
 
     async def soon(self, value: int) -> tuple[int, ...]:
         return value, value

@@ -23,6 +23,7 @@ SHAPES = [
     ("maybe", (5,), Point(5, 5)),
     ("soon", (7,), (7, 7)),
     ("unlike", (), "no number"),
+    ("mirrored", (1, 2), Point(2, 1)),
 ]
 
 
@@ -51,21 +52,27 @@ def test_results_are_what_the_annotation_says(pool, action, arguments, wanted):
 def test_streams(pool):
     shapes = dirty(Shapes).options(timeout=60)
     assert list(shapes.numbers.stream(3)) == [0, 1, 2]
-    assert list(shapes.pair.stream(1, "b")) == [[1, "b"]]  # a plain result is a stream of one chunk
+    assert list(shapes.line.stream(2)) == [Point(0, 0), Point(1, 1)]
+    assert list(shapes.pair.stream(1, "b")) == [(1, "b")]  # a plain result is a stream of one chunk
     assert shapes.options(collect=True).numbers(3) == [0, 1, 2]
+    assert shapes.options(collect=True).line(1) == [Point(0, 0)]
+    with shapes.line.stream(100000) as line:
+        assert next(line) == Point(0, 0)
     with pytest.raises(DirtyUsageError, match="collect=True"):
         shapes.numbers(3)
 
     async def awaited():
         got = [chunk async for chunk in shapes.aio.numbers.stream(3)]
         got.append([chunk async for chunk in shapes.pair.stream_async(1, "b")])
+        async with shapes.later.stream_async(3) as later:
+            got.append([chunk async for chunk in later])
         got.append(await shapes.options(collect=True).aio.numbers(2))
         with pytest.raises(DirtyUsageError, match="collect=True"):
             await shapes.aio.numbers(3)
         await close_dirty_client_async()
         return got
 
-    assert asyncio.run(awaited()) == [0, 1, 2, [[1, "b"]], [0, 1]]
+    assert asyncio.run(awaited()) == [0, 1, 2, [(1, "b")], [(0, "0"), (1, "1"), (2, "2")], [0, 1]]
 
 
 def test_what_the_class_has_not(pool):

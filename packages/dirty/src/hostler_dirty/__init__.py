@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         close_dirty_client,
         close_dirty_client_async,
         connect,
-        dirty,
         get_dirty_client,
         get_dirty_client_async,
     )
@@ -53,12 +52,13 @@ if TYPE_CHECKING:
         StashTable,
         StashTableNotFoundError,
     )
+    from hostler_dirty.typed import dirty
 
 _FROM = {
     "_request": ("get_request_client",),
     "app": ("Call", "DirtyApp", "DirtyCancelled", "DirtyDeadlineExceeded", "action", "current_call"),
     "client": (
-        "DirtyClient", "close_dirty_client", "close_dirty_client_async", "connect", "dirty", "get_dirty_client",
+        "DirtyClient", "close_dirty_client", "close_dirty_client_async", "connect", "get_dirty_client",
         "get_dirty_client_async",
     ),
     "errors": (
@@ -68,6 +68,7 @@ _FROM = {
         "DirtyStreamStalledError", "DirtyTimeoutError", "DirtyUsageError", "DirtyWorkerError",
     ),
     "stash": ("StashClient", "StashError", "StashKeyNotFoundError", "StashTable", "StashTableNotFoundError"),
+    "typed": ("dirty",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _FROM.items() for name in names}
 

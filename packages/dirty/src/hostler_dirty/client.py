@@ -1,4 +1,4 @@
-"""The public face for callers: `get_dirty_client()` and `dirty(App)`. Names are those of gunicorn's client.
+"""The public face for callers: `get_dirty_client()`. Names are those of gunicorn's client; `typed` has `dirty(App)`.
 
 A client object holds no connection: connections belong to the process and the event loop, so one client is
 safe for threads, greenlets, tasks and `gather`.
@@ -7,18 +7,14 @@ safe for threads, greenlets, tasks and `gather`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from hostler_dirty._app import path_of
 from hostler_dirty._calling import DEFAULT, Options, forget_asyncio
 from hostler_dirty._place import HERE
 
 if TYPE_CHECKING:
     from hostler_dirty._awaiting import DirtyAsyncStream
     from hostler_dirty._blocking import DirtyStream
-
-A = TypeVar("A")
 
 
 class DirtyClient:
@@ -144,89 +140,3 @@ async def close_dirty_client_async() -> None:
     from hostler_dirty._hub import HUBS  # noqa: PLC0415
 
     HUBS.forget(asyncio.get_running_loop())
-
-
-class BoundAction:
-    """An action of an app: call it, or `.stream(…)` it; `.aio(…)` and `.stream_async(…)` for asyncio."""
-
-    def __init__(
-        self, client: DirtyClient, path: str, name: str, convert: Callable[[Any], Any], *, aio: bool
-    ) -> None:
-        self._client, self._path, self._name, self._convert, self._aio = client, path, name, convert, aio
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._aio:
-            return self.aio(*args, **kwargs)
-        return self._convert(self._client.execute(self._path, self._name, *args, **kwargs))
-
-    async def aio(self, *args: Any, **kwargs: Any) -> Any:
-        return self._convert(await self._client.execute_async(self._path, self._name, *args, **kwargs))
-
-    def stream(self, *args: Any, **kwargs: Any) -> Iterable[Any]:
-        if self._aio:
-            return self.stream_async(*args, **kwargs)  # type: ignore[return-value]
-        return self._client.stream(self._path, self._name, *args, **kwargs)
-
-    def stream_async(self, *args: Any, **kwargs: Any) -> DirtyAsyncStream:
-        return self._client.stream_async(self._path, self._name, *args, **kwargs)
-
-
-class DirtyProxy(Generic[A]):
-    """An app as an object: `ml.predict(x)`, `await ml.aio.predict(x)`, `ml.generate.stream(p)`."""
-
-    def __init__(self, cls: type[A], client: DirtyClient, *, aio: bool = False) -> None:
-        self._cls, self._client, self._aio = cls, client, aio
-
-    @property
-    def aio(self) -> DirtyProxy[A]:
-        """The same, with actions to be awaited."""
-        return DirtyProxy(self._cls, self._client, aio=True)
-
-    def options(self, **changes: Any) -> DirtyProxy[A]:
-        """The same, with other options."""
-        return DirtyProxy(self._cls, self._client.options(**changes), aio=self._aio)
-
-    def __getattr__(self, name: str) -> BoundAction:
-        method = getattr(self._cls, name)
-        return BoundAction(self._client, path_of(self._cls), name, _converter(method), aio=self._aio)
-
-
-def dirty(cls: type[A], client: DirtyClient | None = None) -> DirtyProxy[A]:
-    """A typed client of one app; results are converted to what the methods' annotations say.
-
-    `client`: through which it calls, such as the one of a request.
-    """
-    return DirtyProxy(cls, client or _DEFAULT)
-
-
-def _converter(method: Any) -> Callable[[Any], Any]:
-    import inspect  # noqa: PLC0415
-    import typing  # noqa: PLC0415
-
-    import msgspec  # noqa: PLC0415
-
-    marks = getattr(method, "__hostler_dirty_action__", None)
-    if (
-        inspect.isgeneratorfunction(method)
-        or inspect.isasyncgenfunction(method)
-        or (marks is not None and marks.batch)
-    ):
-        return _same
-    try:
-        wanted = typing.get_type_hints(method).get("return", Any)
-    except (NameError, TypeError):
-        return _same
-    if wanted is Any or wanted is None:
-        return _same
-
-    def convert(value: Any) -> Any:
-        try:
-            return msgspec.convert(value, wanted)
-        except (msgspec.ValidationError, TypeError):
-            return value
-
-    return convert
-
-
-def _same(value: Any) -> Any:
-    return value
