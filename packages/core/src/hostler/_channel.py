@@ -204,7 +204,7 @@ class Channel:
             tls = self.transport.secure
             last = connection.closing and not (self.exchanges or self.unread or tls or connection.multiplexed)
             try:
-                rest = offer(self.socket, out, tls, last, last and self.driver.shared)
+                rest = offer(self.socket, out, tls, last)
             except OSError:
                 self._break()
                 return

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 MORE = getattr(socket, "MSG_MORE", 0)
-"""Nothing follows but the end of the connection: octets and end leave in one segment, where the system can."""
+"""Nothing follows but our end of the connection: octets and end leave in one segment, where the system can."""
 JOINED = 32768
 """Below this many octets a few blocks are joined rather than given to sendmsg: one copy is cheaper."""
 
@@ -31,20 +31,18 @@ class FileSegment:
         self.count = count
 
 
-def offer(
-    sock: Any, out: list[bytes], secure: bool, last: bool = False, late: bool = False
-) -> list[bytes | memoryview]:
+def offer(sock: Any, out: list[bytes], secure: bool, last: bool = False) -> list[bytes | memoryview]:
     """Give blocks to a socket before which nothing waits; what it has not taken. Raises OSError when the peer is gone.
 
-    `last`: nothing follows, and whoever calls closes the socket when it has taken them all, at once or, `late`, in
-    its own time.
+    `last`: nothing follows them, so our side ends with them. To close instead would not do: what the peer has sent
+    meanwhile would turn the end into a reset, which drops what waits for it.
     """
     try:
         if len(out) == 1:
             block = out[0]
             sent = sock.send(block, MORE) if last else sock.send(block)
             if sent == len(block):
-                if late:
+                if last:
                     sock.shutdown(socket.SHUT_WR)
                 return NOTHING
         elif secure or sum(map(len, out)) <= JOINED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import struct
@@ -59,6 +60,32 @@ def test_requests_in_a_row(serve: Any, make: Any) -> None:
         assert everything(peer).endswith(b"hello")
     until(lambda: running.context.answered == 4, "four requests counted")
     assert [line[0] for line in running.context.log.lines] == ["GET"] * 4
+
+
+@KINDS
+def test_last_answer_arrives_whatever_its_client_sends_on(serve: Any, make: Any) -> None:
+    """What lies unread at the close makes a reset of it, which must not overtake the answer."""
+    entered, sent = threading.Event(), threading.Event()
+
+    def wait(environ: Any, start_response: Any) -> Any:
+        entered.set()
+        assert sent.wait(30)
+        return hello(environ, start_response)
+
+    running = serve(wait, **options(make))
+    for _ in range(20):
+        entered.clear()
+        sent.clear()
+        with running.connect() as peer:
+            peer.sendall(LAST)
+            assert entered.wait(30)
+            peer.sendall(GET)
+            sent.set()
+            got = b""
+            with contextlib.suppress(ConnectionResetError):
+                while block := peer.recv(4096):
+                    got += block
+        assert got.endswith(b"\r\n\r\nhello")
 
 
 @KINDS
