@@ -73,8 +73,7 @@ class Inbox:
         Raises `ProtocolError` as soon as what is there cannot become a head.
         """
         kept = self.kept
-        if not isinstance(kept, bytearray):
-            return None
+        assert isinstance(kept, bytearray)  # something has been added
         if self._scan is None:
             self._scan = reader.begin()
         entry = self._scan.take(kept)
