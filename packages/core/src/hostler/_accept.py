@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 BATCH = 32
 """Connections taken in one turn at most, so that those at hand are served between."""
+FULL = 4
+"""After so many turns in a row that left some in the backlog, perhaps, more are taken in a turn."""
+SILENT = 32
+"""So many connections are not looked at when they are accepted, after one that had sent nothing yet: a proxy makes
+its connections a little before it speaks, and to ask too early costs as much as to answer."""
 PAUSE = 0.2
 """Seconds without accepting after the process ran out of descriptors."""
 YIELD = 0.01
@@ -37,13 +42,31 @@ _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Door:
     """A listener in the poller of one worker."""
 
-    __slots__ = ("_driver", "_kind", "_listener", "_open", "_secure", "_spare", "_yielded", "resume_at")
+    __slots__ = (
+        "_driver",
+        "_full",
+        "_kind",
+        "_listener",
+        "_open",
+        "_secure",
+        "_silent",
+        "_spare",
+        "_take",
+        "_yielded",
+        "resume_at",
+    )
 
     def __init__(self, driver: Driver, listener: Listener) -> None:
         self._driver = driver
         self._listener = listener
         self._secure = listener.secure
         self._open = self._yielded = False
+        self._take = 1
+        """Connections that are taken in a turn without asking in vain for one more."""
+        self._full = 0
+        """Turns in a row that took so many."""
+        self._silent = 0
+        """New connections that nothing is expected of at once, for one had nothing to say."""
         sock = listener.socket
         self._kind = (int(sock.family), int(sock.type), sock.proto)
         if not listener.unix:
@@ -63,7 +86,7 @@ class Door:
     def look(self) -> None:
         """Another worker leaves a connection; it may be none of this listener's."""
         if self._open:
-            self.ready(READ)
+            self._accept_some(BATCH)  # nobody will tell of those that are left
 
     def look_again(self) -> None:
         """Register anew, so that what waits is told again, whatever worker it was told before."""
@@ -92,8 +115,11 @@ class Door:
     def ready(self, mask: int) -> None:
         """Connections wait."""
         del mask
+        self._accept_some(self._take)
+
+    def _accept_some(self, most: int) -> None:
         driver = self._driver
-        for _ in range(BATCH):
+        for taken in range(most):
             if driver.stopping_accepts():
                 return
             if not self._yielded and driver.has_more_than_its_share():
@@ -101,7 +127,12 @@ class Door:
                 self.shut(driver.now + YIELD)
                 return
             if not self._accept():
+                self._take, self._full = max(1, taken), 0
                 break
+        else:
+            self._full += 1
+            if self._full >= FULL and self._take < BATCH:
+                self._take, self._full = self._take * 2, 0
         self._yielded = False
 
     def empty(self) -> None:
@@ -126,7 +157,10 @@ class Door:
             if self._secure:
                 self._driver.shake(sock, address, self._listener)
             else:
-                self._driver.admit(sock, address, self._listener, None)
+                prompt = self._silent == 0
+                came = self._driver.admit(sock, address, self._listener, None, prompt=prompt)
+                if not came:
+                    self._silent = SILENT if prompt else self._silent - 1
         except OSError:  # the peer was gone before its socket could be asked anything
             sock.close()
         return True

@@ -37,7 +37,6 @@ class Channel:
     __slots__ = (
         "_draining",
         "_interest",
-        "_looked",
         "_parked",
         "_registered",
         "_vigil",
@@ -88,7 +87,7 @@ class Channel:
         self.waiters: list[threading.Event] = []
         self._parked: list[Exchange] | tuple[()] = ()
         self._draining = False
-        self._registered = self._looked = False
+        self._registered = False
         self._interest = READ
         self.octets_in = 0
         self._vigil: Vigil | None = None
@@ -117,7 +116,7 @@ class Channel:
             data = self.socket.recv(CHUNK)
         except BlockingIOError:
             if not self._registered:
-                self._await_first()
+                self._watch(READ)
             return
         except OSError:
             self.fail()
@@ -139,13 +138,9 @@ class Channel:
         if self.transport.secure and not (self.gone or self.eof) and self.socket.pending():
             self.driver.again(self)  # more is decrypted already than was read
 
-    def _await_first(self) -> None:
-        """Just accepted, and nothing has come: it is on its way, so look once more after this round, then wait."""
-        if self._looked:
-            self._watch(READ)
-        else:
-            self._looked = True
-            self.driver.again(self)
+    def listen(self) -> None:
+        """Just accepted, and nothing is expected yet."""
+        self._watch(READ)
 
     def settle(self, ready: list[Exchange]) -> None:
         """Run what is ready, go on with what was kept back, write, and decide what to listen for."""

@@ -295,14 +295,16 @@ class Driver:
         handshake = Handshake(self, sock, address, listener, reader)
         self.members[handshake.descriptor] = handshake
 
-    def admit(self, sock: Any, address: Any, listener: Listener, alpn: str | None) -> None:
-        """A socket is ready for its protocol (`alpn` None: without TLS); its request may be there already."""
-        channel = make_channel(self, sock, address, listener, alpn)
-        self.members[channel.descriptor] = channel
+    def admit(
+        self, sock: Any, address: Any, listener: Listener, alpn: str | None, *, prompt: bool = True
+    ) -> bool:
+        """A socket is ready for its protocol (`alpn` None: without TLS). Whether its request was there, if `prompt`."""
+        channel = self.members[sock.fileno()] = make_channel(self, sock, address, listener, alpn)
         try:
-            channel.ready(READ)
+            channel.ready(READ) if prompt else channel.listen()
         except Exception:  # noqa: BLE001 - the same wall as in `turn`
             self._broken(channel)
+        return channel.octets_in > 0
 
     def close_idle(self, count: int) -> None:
         """Close so many connections that nobody would miss: kept alive and idle longest, then silent since long."""
@@ -369,7 +371,7 @@ class Driver:
         self._later.append(call)
 
     def again(self, channel: Channel) -> None:
-        """Look at it after this round without being told: TLS holds more than was read, or it was just accepted."""
+        """TLS holds more decrypted octets than were read: read on after this round, without waiting."""
         self._again.append(channel)
 
     def wait_for_reader(self, exchange: Exchange) -> None:
