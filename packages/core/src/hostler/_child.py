@@ -213,6 +213,7 @@ class _Handlers:
         _signals.reset(HARMLESS, _signals.ignore)
         _signals.reset(queued, self._queue)
         signal.signal(signal.SIGABRT, self._abort)
+        sys.unraisablehook = _unheard
         _signals.unblock()
 
     def attach(self, context: ChildContext) -> None:
@@ -223,8 +224,10 @@ class _Handlers:
         del frame
         context = self._context
         if (context is None or not context.booted) and number not in (signal.SIGUSR1, signal.SIGHUP):
-            # Nothing was accepted yet, so there is nothing to finish: leave the import of the application.
+            # Nothing was accepted yet, so there is nothing to finish: leave the import of the application. In a
+            # finalizer nobody hears of it; then the queue tells the worker, once it has begun.
             self.leaving = True
+            self._signals.put(number)
             raise _Left
         if number == signal.SIGTERM and context is not None:
             context.orphan_watch()
@@ -236,6 +239,12 @@ class _Handlers:
         if isinstance(self._context, Context):
             self._context.abort()
         os._exit(1)
+
+
+def _unheard(what: sys.UnraisableHookArgs) -> None:
+    """What was raised in a finalizer; that the child was told to end is no news."""
+    if what.exc_type is not _Left:
+        sys.__unraisablehook__(what)
 
 
 def _boot_failed(birth: Birth, error: BaseException) -> int:

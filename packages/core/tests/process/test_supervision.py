@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -97,6 +98,32 @@ def test_failed_first_start(server: Any, text: str, code: int, summary: str) -> 
     assert log.count("could not be loaded: ") == 1, log
     assert log.count("Traceback") == (code == 3), log
     assert {path.name for path in server.directory.iterdir()} <= {"app.py", "conf.py", "log", "__pycache__"}
+
+
+def test_told_to_end_in_a_finalizer(server: Any) -> None:
+    """What a finalizer raises nobody hears: the worker ends all the same, as soon as it has begun."""
+    text = """
+        import os, pathlib, signal
+
+        class Last:
+            def __del__(self):
+                if not pathlib.Path("told").exists():
+                    pathlib.Path("told").touch()
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    os.getpid()
+
+        last = Last()
+        del last
+
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return [b"hello"]
+        """
+    server.write("app.py", textwrap.dedent(text))
+    server.configure(workers=1).launch()
+    server.logged(" ready after", 2)  # of the worker after it
+    assert "Exception ignored" not in server.log()
+    assert "Traceback" not in server.log()
 
 
 def test_failed_first_start_tells_the_whole_story_of_an_error(server: Any) -> None:
