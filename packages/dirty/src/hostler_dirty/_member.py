@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -138,6 +139,10 @@ class Member:
     def orders(self, boot: dict[str, Any], doorbell: int) -> None:
         """Tell it to go: the frame BOOT with its page and a doorbell."""
         assert self.peer is not None
+        if self.affinity:
+            # At once: its interpreter starts beside the HTTP workers otherwise. What is refused it will tell itself.
+            with contextlib.suppress(OSError, ValueError):
+                os.sched_setaffinity(self.pid, self.affinity)
         body = _line.encode({**boot, "env": self.env, "affinity": self.affinity, "nice": self.nice})
         try:
             bell = os.dup(doorbell)
