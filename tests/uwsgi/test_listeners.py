@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,35 @@ def test_limits_and_deadlines(server: Any) -> None:
         assert ask(socket.create_connection(address, 60), octets).startswith(b"HTTP/1.1 %d " % status)
     assert ask(socket.create_connection(address, 60), HELLO[:50]) == b""
     until(lambda: "the packet was not complete in time" in running.log(), f"log:\n{running.log()}")
+
+
+def test_peers_that_do_not_speak_at_once(server: Any) -> None:
+    """The system keeps a connection until its peer speaks: none of what a peer may do instead is lost or noticed."""
+    running = server(bind="uwsgi://127.0.0.1:0", header_timeout=5)
+    address = running.addresses()[0]
+    for _ in range(20):  # as a load balancer looks whether somebody is there
+        socket.create_connection(address, 60).close()
+    late = [socket.create_connection(address, 60) for _ in range(20)]
+    slow = socket.create_connection(address, 60)
+    slow.sendall(HELLO[:1])
+    assert ask(socket.create_connection(address, 60), HELLO).endswith(b"\r\n\r\nhello")
+    assert ask(slow, HELLO[1:]).endswith(b"\r\n\r\nhello")
+    time.sleep(2)  # longer than the system keeps a silent one
+    for peer in late:
+        assert ask(peer, HELLO).endswith(b"\r\n\r\nhello")
+    with socket.create_connection(address, 60) as silent:
+        assert silent.recv(1) == b""
+    assert "Traceback" not in running.log()
+
+
+def test_what_was_sent_before_a_stop_is_answered(server: Any) -> None:
+    """A stop takes what the system has kept and whose request is there."""
+    running = server(bind="uwsgi://127.0.0.1:0")
+    address = running.addresses()[0]
+    assert ask(socket.create_connection(address, 60), HELLO).endswith(b"hello")  # it is up
+    peers = [socket.create_connection(address, 60) for _ in range(20)]
+    for peer in peers:
+        peer.sendall(HELLO)
+    running.stop()
+    for peer in peers:
+        assert ask(peer, b"").endswith(b"\r\n\r\nhello")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hostler import _unix
 from hostler._bind import Bind, binds
+from hostler._protocols import prompt
 from hostler.errors import ListenError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 """Tries for an address in use, a second apart: what gunicorn's users expect of a quick restart."""
+_DEFER = getattr(socket, "TCP_DEFER_ACCEPT", 0)
 _TCP_INFO = getattr(socket, "TCP_INFO", 11)
 
 _log = logging.getLogger("hostler.error")
@@ -139,6 +141,7 @@ def open_listeners(
                 undo.callback(listener.close, unlink=True)
             opened.append(listener)
         _make_contexts(opened, configuration)
+        _await_octets(opened, configuration)
         undo.pop_all()
     return opened
 
@@ -156,6 +159,20 @@ def _make_contexts(listeners: Sequence[OpenListener], configuration: Configurati
         for listener in listeners:
             if listener.secure:
                 listener.context = _tls.prepare(listener.bind, configuration)
+
+
+def _await_octets(listeners: Sequence[OpenListener], configuration: Configuration) -> None:
+    """Where every peer speaks at once, the kernel hands a connection over with its first octets.
+
+    That saves a worker the wait for them, a registration and its end. One that stays silent is handed over after a
+    second. Not with `reuse_port`: what a closing socket of one worker held would be lost.
+    """
+    if not _DEFER:
+        return
+    for listener in listeners:
+        bind = listener.bind
+        if not (listener.unix or bind.reuse_port) and prompt(bind, configuration):
+            listener.socket.setsockopt(socket.IPPROTO_TCP, _DEFER, 1)
 
 
 # -- passed in -----------------------------------------------------------------------------------------

@@ -32,6 +32,12 @@ def spoken(bind: Bind, configuration: Configuration) -> tuple[ProtocolType, ...]
     return served
 
 
+def prompt(bind: Bind, configuration: Configuration) -> bool:
+    """Whether whoever connects to this listener sends at once, whichever of its protocols it speaks."""
+    fitting = [one for one in configuration.protocols if bind.scheme in one.schemes]
+    return bool(fitting) and all(one.prompt for one in fitting)
+
+
 def alpn(bind: Bind, configuration: Configuration) -> tuple[str, ...]:
     """The ALPN identifiers that the listener offers, in the order of preference."""
     return tuple(name for one in spoken(bind, configuration) for name in one.alpn)

@@ -61,6 +61,8 @@ class ProtocolType:
     prefix: str = ""
     multiplexing: bool = False
     """Only for workers that say `multiplexes`."""
+    prompt: bool = False
+    """Its peers, proxies, send as soon as they are connected: the system may keep a connection until they have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from hostler._listeners import Inherited, OpenListener, open_listeners, unused
+from hostler._values import ProtocolType
 from hostler.errors import ListenError
 from hostler.settings import Settings
 
@@ -22,6 +23,10 @@ from hostler.settings import Settings
 class Configuration:
     settings: Settings
     origins: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    protocols: tuple[ProtocolType, ...] = (
+        ProtocolType("http1", "m:o"),
+        ProtocolType("gate", "m:o", schemes=("gate",), prompt=True),
+    )
 
 
 class Opened:
@@ -415,3 +420,31 @@ def test_how_many_wait(opened: Opened) -> None:
         deadline_poll(listener.socket)
         # Only Linux tells; elsewhere it is always -1.
         assert (listener.waiting() > 0) == (sys.platform == "linux")
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="the system hands over at once")
+def test_connections_of_prompt_peers_come_with_their_first_octets(opened: Opened) -> None:
+    (listener,) = opened("gate://127.0.0.1:0")
+    with socket.create_connection(listener.address, 20) as client:
+        with pytest.raises(BlockingIOError):
+            listener.socket.accept()
+        client.sendall(b"x")
+        deadline_poll(listener.socket)
+        accepted, _ = listener.socket.accept()
+        with accepted:
+            assert accepted.recv(1) == b"x"
+
+
+def test_silent_ones_come_all_the_same(opened: Opened) -> None:
+    (listener,) = opened("gate://127.0.0.1:0")
+    with socket.create_connection(listener.address, 20):
+        deadline_poll(listener.socket)
+        accepted, _ = listener.socket.accept()
+        accepted.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="the system hands over at once")
+@pytest.mark.parametrize("more", [{}, {"reuse_port": True}])
+def test_others_come_at_once(opened: Opened, more: dict[str, Any]) -> None:
+    (listener,) = opened("gate://127.0.0.1:0" if more else "127.0.0.1:0", **more)
+    assert not listener.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT)

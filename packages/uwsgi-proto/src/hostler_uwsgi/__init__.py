@@ -12,6 +12,7 @@ protocol = ProtocolType(
     summary="The uWSGI protocol, spoken by nginx (uwsgi_pass)",
     schemes=("uwsgi",),
     settings=UwsgiSettings,
+    prompt=True,
 )
 
 __all__ = ["UwsgiSettings", "protocol"]
