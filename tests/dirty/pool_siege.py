@@ -1,13 +1,14 @@
 """A real model under load while its workers are killed: what happens, as figures.
 
 Two of four dirty workers hold the model. The first half of the CPUs has the server, its HTTP workers, the dirty arbiter
-and the client that measures. The other half has the dirty workers, as an operator would set it, and the clients of the
-model, which stand for other machines. Where all share all, a latency shows how the kernel divides a CPU among processes
-that all want it.
+and the client that measures. The other half has the dirty workers, as an operator would set it, and what stands for
+other machines: the clients of the model, and the siege itself, whose `server ctl` starts an interpreter each time.
+Where all share all, a latency shows how the kernel divides a CPU among processes that all want it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -81,6 +82,17 @@ def serve(worker, directory, times):
     return server
 
 
+@contextlib.contextmanager
+def elsewhere():
+    """This process and those that it starts keep off the CPUs for HTTP."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {int(cpu) for cpu in halves()[1].split(",")})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def holders(server):
     """The slots that host the model, each with a ready worker."""
 
@@ -94,6 +106,12 @@ def holders(server):
 def besiege(server, *, quiet, seconds, pause):
     """Load the model for so long, and kill one of its workers every `pause` seconds, at least two of them."""
     http, others = halves()
+    with elsewhere():
+        return strike(server, http, others, quiet=quiet, seconds=seconds, pause=pause)
+
+
+def strike(server, http, others, *, quiet, seconds, pause):
+    """The siege, with the CPUs of either side told."""
     first = holders(server)
     plain = Clients("plain", server, http)
     time.sleep(quiet)
