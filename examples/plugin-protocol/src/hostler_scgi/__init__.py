@@ -7,6 +7,7 @@ protocol = ProtocolType(
     open="hostler_scgi._connection:open_connection",
     summary="SCGI: one request a connection, its variables in a netstring",
     schemes=("scgi",),
+    prompt=True,  # a web server sends its request as soon as it is connected
 )
 
 __all__ = ["protocol"]

@@ -165,14 +165,16 @@ def _await_octets(listeners: Sequence[OpenListener], configuration: Configuratio
     """Where every peer speaks at once, the kernel hands a connection over with its first octets.
 
     That saves a worker the wait for them, a registration and its end. One that stays silent is handed over after a
-    second. Not with `reuse_port`: what a closing socket of one worker held would be lost.
+    second. Not with `reuse_port`: what a closing socket of one worker held would be lost. A socket that speaks
+    something else since a reload loses it again, but one that the service manager set up so keeps it.
     """
-    if not _DEFER:
-        return
     for listener in listeners:
+        if listener.unix or not _DEFER:
+            continue
         bind = listener.bind
-        if not (listener.unix or bind.reuse_port) and prompt(bind, configuration):
-            listener.socket.setsockopt(socket.IPPROTO_TCP, _DEFER, 1)
+        wanted = not bind.reuse_port and prompt(bind, configuration)
+        if wanted or not bind.passed:
+            listener.socket.setsockopt(socket.IPPROTO_TCP, _DEFER, int(wanted))
 
 
 # -- passed in -----------------------------------------------------------------------------------------

@@ -422,12 +422,20 @@ def test_how_many_wait(opened: Opened) -> None:
         assert (listener.waiting() > 0) == (sys.platform == "linux")
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="the system hands over at once")
+DEFER = getattr(socket, "TCP_DEFER_ACCEPT", 0)
+"""Where the system has none, connections come at once."""
+
+
+def deferred(listener: OpenListener) -> bool:
+    return bool(DEFER and listener.socket.getsockopt(socket.IPPROTO_TCP, DEFER))
+
+
 def test_connections_of_prompt_peers_come_with_their_first_octets(opened: Opened) -> None:
     (listener,) = opened("gate://127.0.0.1:0")
     with socket.create_connection(listener.address, 20) as client:
-        with pytest.raises(BlockingIOError):
-            listener.socket.accept()
+        if DEFER:
+            with pytest.raises(BlockingIOError):
+                listener.socket.accept()
         client.sendall(b"x")
         deadline_poll(listener.socket)
         accepted, _ = listener.socket.accept()
@@ -443,8 +451,29 @@ def test_silent_ones_come_all_the_same(opened: Opened) -> None:
         accepted.close()
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="the system hands over at once")
-@pytest.mark.parametrize("more", [{}, {"reuse_port": True}])
-def test_others_come_at_once(opened: Opened, more: dict[str, Any]) -> None:
-    (listener,) = opened("gate://127.0.0.1:0" if more else "127.0.0.1:0", **more)
-    assert not listener.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT)
+@pytest.mark.parametrize(
+    ("bind", "more"), [("127.0.0.1:0", {}), ("gate://127.0.0.1:0", {"reuse_port": True})]
+)
+def test_others_come_at_once(opened: Opened, bind: str, more: dict[str, Any]) -> None:
+    (listener,) = opened(bind, **more)
+    assert not deferred(listener)
+
+
+def test_a_reload_to_another_protocol(opened: Opened) -> None:
+    """The socket is kept, and what it does follows the protocol that it speaks."""
+    first = opened("gate://127.0.0.1:0")
+    assert deferred(first[0]) == bool(DEFER)
+    second = opened("127.0.0.1:0", current=first)
+    assert second[0].socket is first[0].socket
+    assert not deferred(second[0])
+    third = opened("gate://127.0.0.1:0", current=second)
+    assert deferred(third[0]) == bool(DEFER)
+
+
+def test_what_the_service_manager_set_up_is_left(opened: Opened) -> None:
+    """`DeferAcceptSec=` of a systemd socket."""
+    sock = socket.create_server(("127.0.0.1", 0))
+    if DEFER:
+        sock.setsockopt(socket.IPPROTO_TCP, DEFER, 1)
+    (listener,) = opened(f"fd://{sock.detach()}")
+    assert deferred(listener) == bool(DEFER)
