@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import signal
 import threading
@@ -476,6 +477,21 @@ class WithEnvironment(DirtyApp):
 
     def see(self):
         return self.seen
+
+
+class Loaded(DirtyApp):
+    """Holds very many objects."""
+
+    def init(self):
+        self.model = [Piece() for _ in range(1000)]
+
+    def walked(self):
+        """How many of them the collector would look at."""
+        return sum(isinstance(each, Piece) for each in gc.get_objects())
+
+
+class Piece:
+    """Of a model."""
 
 
 class Queued(Echo):

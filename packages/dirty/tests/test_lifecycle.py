@@ -272,6 +272,11 @@ def test_tokens_environment_and_declared_tables(make_pool, client):
     assert stash.exists("declared")
 
 
+def test_the_collector_leaves_alone_what_was_loaded(make_pool, client):
+    make_pool("Loaded")
+    assert client.execute("pool_apps:Loaded", "walked") == 0
+
+
 def test_hooks(make_pool, client):
     import pool_hooks
 

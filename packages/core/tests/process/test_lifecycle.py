@@ -158,6 +158,21 @@ def test_preload_shares_the_application(server: Any) -> None:
     assert {server.get() for _ in range(4)} == {str(server.pid)}
 
 
+@pytest.mark.parametrize("preload", [False, True])
+def test_the_collector_leaves_alone_what_was_loaded(server: Any, *, preload: bool) -> None:
+    """No object that the application made at its import is walked again."""
+    server.write(
+        "app.py",
+        "import gc\nclass Kept: pass\nKEPT = [Kept() for _ in range(1000)]\n"
+        "def application(environ, start_response):\n"
+        "    text = str(sum(isinstance(each, Kept) for each in gc.get_objects())).encode()\n"
+        "    start_response('200 OK', [('Content-Length', str(len(text)))])\n"
+        "    return [text]\n",
+    )
+    server.configure(preload_app=preload).start()
+    assert server.get() == "0"
+
+
 def test_no_workers(server: Any) -> None:
     """`workers = 0` is ready at once, and TTIN starts the first."""
     server.configure(workers=0).start()

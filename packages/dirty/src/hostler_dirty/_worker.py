@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import functools
+import gc
 import logging
 import os
 import resource
@@ -176,6 +177,9 @@ def _serve(boot: dict[str, Any], control: Control, page: Page) -> int:
         )
         _close(apps, runtime)
         return 3
+    # What the apps have loaded stays: the collector need not walk a model again and again in the middle of calls.
+    gc.collect()
+    gc.freeze()
     infos = {path: {**describe(hosted.cls), **hosted.spoken()} for path, hosted in apps.items()}
     control.send(_wire.pack(_wire.READY, 0, _line.encode({"apps": infos})))
     runtime.run()

@@ -9,7 +9,7 @@ A hand-over to another thread costs several times what a small request does, so 
     main ◀──(requests are not quick, one takes longer than TAKE_OVER, the worker is to stop)── runner
 
 Whether requests are quick shows only where they run alone (beside others each waits for the interpreter), so the
-lead is tried, and tried more seldom the more often it fails.
+lead is tried, and tried more seldom the more often it fails (`_trials`).
 
 The main thread never runs a request: it keeps watch, takes the loop back from a leader that is held by its request
 (which goes on as an ordinary runner's), and is there for signals. So no connection ever waits for an application
@@ -27,12 +27,12 @@ from queue import Empty, SimpleQueue
 from hostler.drive import Exchange, SharedDriver
 from hostler.plugin import WorkerContext
 
+from hostler_gthread._trials import Trials
+
 QUICK = 0.0005
 """Seconds of a request (a moving average) below which running it in the loop is cheaper than handing it over."""
 TAKE_OVER = 0.005
 """Seconds that a leader may be held by a request before the main thread takes the loop from it."""
-TRY_SOON, TRY_LATE = 0.05, 2.0
-"""Seconds until the lead is given away again after it came back: doubled each time, up to the second."""
 ASLEEP = 0.5
 """Seconds that the main thread sleeps at most while nothing is going on."""
 SETTLED = 64
@@ -75,9 +75,8 @@ class Crew:
         self._taken = self._seen = self._quiet = self._first = 0
         self._pace = 0.0
         """Seconds of a request that runs in the loop, a moving average."""
-        self._try_at = 0.0
-        self._try_after = TRY_SOON
-        self._given_at = 0.0
+        self._handed = 0
+        self._trials = Trials()
         self._driver: SharedDriver | None = None
 
     def start(self, driver: SharedDriver) -> None:
@@ -100,8 +99,8 @@ class Crew:
             if self._leader == MAIN:
                 driver.loop_thread = threading.get_ident()
                 driver.turn()
-                if driver.now >= self._try_at and not self._context.stopping:
-                    self._given_at = driver.now
+                if self._trials.due(driver.now, self._handed) and not self._context.stopping:
+                    self._trials.given(driver.now)
                     self._pace = 0.0
                     self._leader = NOBODY
                     self._inbox.put("lead")
@@ -118,13 +117,6 @@ class Crew:
             self._inbox.put(None)
         driver.close()
 
-    def _returned(self) -> None:
-        """The lead is the main thread's again. Called under the mutex."""
-        self._leader = MAIN
-        now = time.monotonic()
-        self._try_after = TRY_SOON if now - self._given_at > 1.0 else min(TRY_LATE, self._try_after * 2)
-        self._try_at = now + self._try_after
-
     def _watch(self, driver: SharedDriver) -> None:
         if self._taken != self._seen or self._leader == NOBODY:
             self._seen = self._taken
@@ -136,14 +128,16 @@ class Crew:
         self._attention.clear()
         with self._mutex:
             if self._leader == NOBODY:  # every runner has something else to do
-                self._returned()
+                self._trials.held(time.monotonic(), self._handed, 0)
+                self._leader = MAIN
                 return
             runner = self._runners.get(self._leader)
             if runner is None:
                 return
             held = runner.exchange is not None and time.monotonic() - runner.since > TAKE_OVER
             if held or (self._context.stopping and runner.exchange is not None):
-                self._returned()
+                self._trials.held(time.monotonic(), self._handed, self._taken - self._first)
+                self._leader = MAIN
                 driver.epoch += 1
 
     def _look_for_stuck(self, now: float) -> None:
@@ -186,6 +180,7 @@ class Crew:
             if self._taken - self._first > SETTLED:  # those handed over before still compete with it
                 self._pace += (min(time.monotonic() - runner.since, 4 * QUICK) - self._pace) * 0.125
             return
+        self._handed += 1
         self._inbox.put((time.monotonic(), exchange))
 
     def _work(self) -> None:
@@ -238,7 +233,8 @@ class Crew:
             if self._pace >= QUICK or self._context.stopping:
                 with self._mutex:
                     if self._leader == ident:
-                        self._returned()
+                        self._trials.returned(time.monotonic())
+                        self._leader = MAIN
                         self._attention.set()
                 return
             driver.turn()
