@@ -1,6 +1,6 @@
 """A real model in the dirty pool under load, its workers killed again and again: what HTTP feels of it.
 
-    python benchmarks/dirty_model.py [--seconds 60] [--pause 5] [--quiet 10] [--times 2000] [--write]
+    python benchmarks/dirty_model.py [--seconds 60] [--pause 5] [--quiet 20] [--times 2000] [--write]
 
 It is the soak test of `tests/dirty` with its figures told: in turn a server with gthread workers and Flask and one with
 asgi workers and FastAPI, four dirty workers, two of which hold the model (py3langid). Eight clients call it without a
@@ -94,7 +94,8 @@ def page(found: dict[str, Any], options: argparse.Namespace) -> str:
         f"- {CALLERS} clients of the model, each with its next call at once; a call reads some {70 * options.times:,} "
         "letters, and the dirty workers are never idle.",
         f"- One client of the plain route, on one connection, a request {PAUSE * 1000:g} ms after each answer.",
-        f"- {options.quiet:g} s alone, then {options.seconds:g} s under load with a kill every {options.pause:g} s.",
+        f"- {options.quiet / 2:g} s alone, {options.seconds:g} s under load with a kill every {options.pause:g} s, and "
+        f"{options.quiet / 2:g} s alone again.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -105,7 +106,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--pause", type=float, default=5.0)
-    parser.add_argument("--quiet", type=float, default=10.0)
+    parser.add_argument("--quiet", type=float, default=20.0)
     parser.add_argument(
         "--times", type=int, default=2000, help="how often the model reads a text in one call"
     )

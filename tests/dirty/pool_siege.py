@@ -54,7 +54,7 @@ class Findings:
     """Of one server. Times are seconds, memory is octets."""
 
     quiet: list[float]
-    """Each request of the plain route while nothing else happened."""
+    """Each request of the plain route while nothing else happened, before the load and after it."""
     loaded: list[float] = field(default_factory=list)
     right: int = 0
     """Calls of the model that were answered, and rightly."""
@@ -104,7 +104,10 @@ def holders(server):
 
 
 def besiege(server, *, quiet, seconds, pause):
-    """Load the model for so long, and kill one of its workers every `pause` seconds, at least two of them."""
+    """Load the model for so long, and kill one of its workers every `pause` seconds, at least two of them.
+
+    Half of the quiet time is before that and half after: a machine that grows slower meanwhile is so for both.
+    """
     http, others = halves()
     with elsewhere():
         return strike(server, http, others, quiet=quiet, seconds=seconds, pause=pause)
@@ -113,9 +116,7 @@ def besiege(server, *, quiet, seconds, pause):
 def strike(server, http, others, *, quiet, seconds, pause):
     """The siege, with the CPUs of either side told."""
     first = holders(server)
-    plain = Clients("plain", server, http)
-    time.sleep(quiet)
-    found = Findings(plain.end()["times"])
+    found = Findings(undisturbed(server, http, quiet / 2))
     plain, model = Clients("plain", server, http), Clients("model", server, others)
     until = time.monotonic() + seconds
     while time.monotonic() < until or len(found.killed) < 2:
@@ -133,7 +134,15 @@ def strike(server, http, others, *, quiet, seconds, pause):
     for slot in server.ctl("status")["slots"]:
         (found.holding if PATH in slot["apps"] else found.others).append(slot["rss"])
     found.slots = [slot["slot"] for slot in first], [slot["slot"] for slot in last]
+    found.quiet += undisturbed(server, http, quiet / 2)
     return found
+
+
+def undisturbed(server, cpus, seconds):
+    """How long each request of the plain route takes while nothing else happens."""
+    plain = Clients("plain", server, cpus)
+    time.sleep(seconds)
+    return plain.end()["times"]
 
 
 def percentile(times, percent):
