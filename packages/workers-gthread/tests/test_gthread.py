@@ -78,6 +78,18 @@ def test_requests_run_at_the_same_time(server: Any) -> None:
     assert running.stop() == 0
 
 
+def test_a_leader_counts_as_a_thread(server: Any) -> None:
+    """As many slow requests as threads run at the same time, however much was quick before them."""
+    running = server(TOGETHER, *WORKER, "--threads", "4")
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for _ in range(100):
+                assert running.get()[0] == 200
+            answers = list(pool.map(lambda _: running.get("/together"), range(4)))
+            assert len({body for _, body in answers}) == 4
+    assert running.stop() == 0
+
+
 def test_quick_requests_beside_a_held_one(server: Any) -> None:
     """Whoever leads the loop is relieved when its request does not end."""
     running = server(GATE, *WORKER, "--threads", "2")

@@ -2,11 +2,11 @@
 
 A hand-over to another thread costs several times what a small request does, so it is made only when it pays:
 
-    main leads      while requests are slow: the loop stays with the main thread, requests go to the runners
-    a runner leads  while requests are quick: it runs them itself, between two looks at the sockets
+    main leads      while there is more to do than the other runners can: requests go to the runners
+    a runner leads  else: it runs quick requests itself (`_paces` tells which are), between two looks at the sockets
 
     main ──(now and then, to try)──▶ runner
-    main ◀──(requests are not quick, one takes longer than TAKE_OVER, the worker is to stop)── runner
+    main ◀──(no runner is free, a request takes longer than TAKE_OVER, the worker is to stop)── runner
 
 Whether requests are quick shows only where they run alone (beside others each waits for the interpreter), so the
 lead is tried, and tried more seldom the more often it fails (`_trials`).
@@ -27,10 +27,9 @@ from queue import Empty, SimpleQueue
 from hostler.drive import Exchange, SharedDriver
 from hostler.plugin import WorkerContext
 
+from hostler_gthread._paces import Paces
 from hostler_gthread._trials import Trials
 
-QUICK = 0.0005
-"""Seconds of a request (a moving average) below which running it in the loop is cheaper than handing it over."""
 TAKE_OVER = 0.005
 """Seconds that a leader may be held by a request before the main thread takes the loop from it."""
 ASLEEP = 0.5
@@ -51,12 +50,14 @@ NOBODY = -1
 class Runner:
     """What one thread is doing."""
 
-    __slots__ = ("exchange", "since", "told")
+    __slots__ = ("done", "exchange", "since", "told")
 
     def __init__(self) -> None:
         self.exchange: Exchange | None = None
         self.since = 0.0
         self.told = False
+        self.done = 0
+        """Requests from the inbox."""
 
 
 class Crew:
@@ -73,9 +74,8 @@ class Crew:
         self._attention = threading.Event()
         self._asleep = False
         self._taken = self._seen = self._quiet = self._first = 0
-        self._pace = 0.0
-        """Seconds of a request that runs in the loop, a moving average."""
-        self._handed = 0
+        self._paces = Paces()
+        self._handed = self._turned_away = 0
         self._trials = Trials()
         self._driver: SharedDriver | None = None
 
@@ -99,9 +99,8 @@ class Crew:
             if self._leader == MAIN:
                 driver.loop_thread = threading.get_ident()
                 driver.turn()
-                if self._trials.due(driver.now, self._handed) and not self._context.stopping:
+                if self._trials.due(driver.now) and not self._context.stopping:
                     self._trials.given(driver.now)
-                    self._pace = 0.0
                     self._leader = NOBODY
                     self._inbox.put("lead")
             else:
@@ -127,18 +126,22 @@ class Crew:
         self._asleep = False
         self._attention.clear()
         with self._mutex:
+            now = time.monotonic()
             if self._leader == NOBODY:  # every runner has something else to do
-                self._trials.held(time.monotonic(), self._handed, 0)
+                self._trials.returned(now)
                 self._leader = MAIN
                 return
             runner = self._runners.get(self._leader)
             if runner is None:
                 return
-            held = runner.exchange is not None and time.monotonic() - runner.since > TAKE_OVER
-            if held or (self._context.stopping and runner.exchange is not None):
-                self._trials.held(time.monotonic(), self._handed, self._taken - self._first)
-                self._leader = MAIN
-                driver.epoch += 1
+            exchange = runner.exchange
+            if exchange is None or (now - runner.since <= TAKE_OVER and not self._context.stopping):
+                return
+            self._trials.returned(now)
+            self._paces.of(exchange.head.target).held()
+            self._handed += 1
+            self._leader = MAIN
+            driver.epoch += 1
 
     def _look_for_stuck(self, now: float) -> None:
         """A request beyond `timeout`: say where its thread is, and ask to be replaced."""
@@ -168,19 +171,25 @@ class Crew:
     # -- requests --------------------------------------------------------------------------------------
 
     def take(self, exchange: Exchange) -> None:
-        """A request is complete: run it here if this thread leads the loop and requests are quick."""
+        """A request is complete: run it here if this runner leads the loop and those of its path are quick."""
         ident = threading.get_ident()
-        if self._leader == ident and self._pace < QUICK:
-            self._taken += 1
-            if self._asleep:
-                self._quiet = 0
-                self._attention.set()
-            runner = self._runners[ident]
-            self._run(runner, exchange)
-            if self._taken - self._first > SETTLED:  # those handed over before still compete with it
-                self._pace += (min(time.monotonic() - runner.since, 4 * QUICK) - self._pace) * 0.125
-            return
-        self._handed += 1
+        if self._leader == ident:
+            target = exchange.head.target
+            pace = self._paces.known.get(target) or self._paces.of(target)
+            if not pace.rest:
+                self._taken = taken = self._taken + 1
+                if self._asleep:
+                    self._quiet = 0
+                    self._attention.set()
+                runner = self._runners[ident]
+                self._run(runner, exchange)
+                # Those handed over before a new leader still compete with what it runs.
+                if taken - self._first > SETTLED and self._leader == ident:
+                    pace.took(time.monotonic() - runner.since)
+                return
+            pace.rest -= 1
+        with self._mutex:
+            self._handed += 1
         self._inbox.put((time.monotonic(), exchange))
 
     def _work(self) -> None:
@@ -192,13 +201,14 @@ class Crew:
             if task is None:
                 return
             if isinstance(task, str):
-                self._lead(driver)
+                self._lead(runner, driver)
                 continue
             queued, exchange = task
             if self._late(queued):
                 self._refuse(exchange)
             else:
                 self._run(runner, exchange)
+            runner.done += 1
             driver.complete(exchange)
 
     def _late(self, queued: float) -> bool:
@@ -217,11 +227,12 @@ class Crew:
                 return
             if isinstance(task, tuple) and self._late(task[0]):
                 self._refuse(task[1])
+                self._turned_away += 1
                 driver.complete(task[1])
             else:
                 self._inbox.put(task)
 
-    def _lead(self, driver: SharedDriver) -> None:
+    def _lead(self, runner: Runner, driver: SharedDriver) -> None:
         ident = threading.get_ident()
         with self._mutex:
             if self._leader != NOBODY:
@@ -229,15 +240,25 @@ class Crew:
             self._leader = driver.loop_thread = ident
             self._first = self._taken
             epoch = driver.epoch
+        looked = -1
         while driver.epoch == epoch:
-            if self._pace >= QUICK or self._context.stopping:
+            handed = self._handed
+            if self._context.stopping or (handed != looked and self._busy() >= self._count):
                 with self._mutex:
                     if self._leader == ident:
                         self._trials.returned(time.monotonic())
                         self._leader = MAIN
                         self._attention.set()
-                return
+                        return
+                break
+            looked = handed
             driver.turn()
+        runner.done += 1  # the request that it was held by
+
+    def _busy(self) -> int:
+        """How many runners have a request or one waiting for them. Never too few: it sinks only meanwhile."""
+        handed = self._handed
+        return handed - self._turned_away - sum(runner.done for runner in self._runners.values())
 
     def _run(self, runner: Runner, exchange: Exchange) -> None:
         runner.since = time.monotonic()
