@@ -14,6 +14,7 @@ WEIGHT = 0.125
 WORTH, WORTH_MOST = 64, 65536
 """Requests of a path that are handed over after it was slow: doubled each time, unless it was quick for many before."""
 MANY = 1024
+"""Quick ones, after which a slow one is a surprise again."""
 PATHS = 1024
 """So many are known; then all are forgotten."""
 
