@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import os
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect as connect_in_loop
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as connect_client
 
@@ -265,6 +267,14 @@ def secure(*more):
     return ("--certfile", str(DATA / "certificate.pem"), "--keyfile", str(DATA / "key.pem"), *more)
 
 
+async def said_over_tls(url):
+    # In one thread: the client of `websockets.sync` reads and writes one SSLSocket in two, and OpenSSL then loses
+    # a request now and again.
+    async with connect_in_loop(url, ssl=tls(), open_timeout=60, close_timeout=60) as client:
+        await client.send("hello")
+        return await client.recv()
+
+
 def test_tls(server):
     running = server(*secure())
     address = running.address
@@ -284,9 +294,7 @@ def test_tls(server):
     assert (about["client_cert_chain"], about["client_cert_name"]) == ([], None)
     sent = ssl.get_server_certificate(("localhost", address[1]), ca_certs=str(DATA / "certificate.pem"))
     assert about["server_cert"] == sent
-    with connect(f"wss://localhost:{address[1]}/", ssl=tls()) as client:
-        client.send("hello")
-        assert client.recv() == "wsshello"
+    assert asyncio.run(said_over_tls(f"wss://localhost:{address[1]}/")) == "wsshello"
     with socket.create_connection(address, timeout=60) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         with contextlib.suppress(ConnectionResetError):
