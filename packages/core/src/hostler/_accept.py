@@ -120,12 +120,13 @@ class Door:
     def _accept_some(self, most: int) -> None:
         driver = self._driver
         for taken in range(most):
-            if driver.stopping_accepts():
-                return
-            if not self._yielded and driver.has_more_than_its_share():
-                self._yielded = True  # once: the other may be held by a request
-                self.shut(driver.now + YIELD)
-                return
+            if len(driver.members) >= driver.ample:
+                if driver.stopping_accepts():
+                    return
+                if not self._yielded and driver.has_more_than_its_share():
+                    self._yielded = True  # once: the other may be held by a request
+                    self.shut(driver.now + YIELD)
+                    return
             if not self._accept():
                 self._take, self._full = max(1, taken), 0
                 break

@@ -34,8 +34,7 @@ SLOW = 0.1
 SLOW_FOR = 5.0
 """Seconds after such a request in which a worker among several keeps no connection for itself."""
 LAST_WORD = 1.0
-"""Seconds that a stopping worker leaves a connection that was made but has not said anything yet, and a busy
-one to send the request that is on its way."""
+"""Seconds that a stopping worker leaves a connection that has said nothing yet, or whose next request is on its way."""
 
 
 class Member(Protocol):
@@ -66,20 +65,20 @@ class Driver:
         self.poller: Poller = make_poller()
         self.now = time.monotonic()
         self.application = Application(context, application, threaded=threaded)
-        self.make_lock: Callable[[], Any] = threading.Lock
-        """What makes the lock of a channel."""
+        self.make_lock: Callable[[], Any] = threading.Lock  # of a channel
         # Alone, nobody is kept waiting who could go elsewhere.
         self.dispatch: Callable[[Exchange], object] = self._run if context.multiprocess else Exchange.run
         self.members: dict[int, Member] = {}
         self._limit = context.settings.worker_connections or 1 << 30
+        alone = not (self.shared or context.multiprocess)
+        self.ample = self._limit * 9 // 10 if alone else 0  # with fewer connections nobody is asked for room
         self._doors: dict[int, Door] = {}
         self.pausing: set[Door] = set()
         """Doors that open again by themselves."""
         self._later: deque[Callable[[], None]] = deque()
         self._again: deque[Channel] = deque()
         self._swept = self.now
-        self._unswept: list[Member] = []
-        """Those of a sweep that are still to be looked at."""
+        self._unswept: list[Member] = []  # those of a sweep that are still to be looked at
         self._turn_began = self.now
         self.epoch = 0
         """Changes when another thread took the loop over: a turn that finds it changed ends there."""
@@ -299,7 +298,8 @@ class Driver:
         self, sock: Any, address: Any, listener: Listener, alpn: str | None, *, prompt: bool = True
     ) -> bool:
         """A socket is ready for its protocol (`alpn` None: without TLS). Whether its request was there, if `prompt`."""
-        channel = self.members[sock.fileno()] = make_channel(self, sock, address, listener, alpn)
+        channel = make_channel(self, sock, address, listener, alpn)
+        self.members[channel.descriptor] = channel
         try:
             channel.ready(READ) if prompt else channel.listen()
         except Exception:  # noqa: BLE001 - the same wall as in `turn`

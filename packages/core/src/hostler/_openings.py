@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 JITTER = 0.1
 """Share of `keepalive_requests` by which connections differ, so that clients do not all come back at once."""
 
-Open = Callable[[Opening], Connection]
+Connect = Callable[[Transport], Connection]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,8 @@ class _Speech:
     """One protocol as one listener offers it."""
 
     protocol: ProtocolType
-    open: Open
     settings: Any
-    shared: dict[str, Any]
+    connect: Connect
 
 
 @dataclass(slots=True)
@@ -48,7 +47,6 @@ class _Door:
     """What all connections of one listener have in common."""
 
     listener: OpenListener
-    limits: Limits
     policy: Policy
     by_alpn: Mapping[str, _Speech]
     default: _Speech
@@ -58,8 +56,8 @@ class _Door:
     proxied: TrustList | None = None
     """The peers that begin with a PROXY header; None: nobody."""
     context: ssl.SSLContext | None = None
-    only: _Speech | None = None
-    """What a plain connection speaks where nothing about it is to be found out first."""
+    only: Connect | None = None
+    """For a plain connection where nothing about it is to be found out first."""
 
 
 class Openings:
@@ -73,7 +71,6 @@ class Openings:
         self._keepalive = configuration.settings.keepalive > 0
         self._requests = configuration.settings.keepalive_requests
         self._spread = int(self._requests * JITTER)
-        self._random = random.Random()
         self._configuration = configuration
         self._listeners = tuple(listeners)
         self._doors: dict[Any, _Door] = {}
@@ -89,9 +86,9 @@ class Openings:
     def connect(self, listener: Listener, transport: Transport) -> Connection:
         """The connection for a socket just accepted (and, with TLS, shaken hands with)."""
         door = self._doors[listener]
-        speech = door.only
-        if speech is not None and not transport.secure:
-            return speech.open(self._opening(door, speech, transport))
+        only = door.only
+        if only is not None and not transport.secure:
+            return only(transport)
         if door.proxied is not None and not transport.secure and door.proxied.trusts(transport):
             mode = door.policy.proxy_protocol
             return Proxied(mode, lambda address: self._connect(door, _behind(transport, address)))
@@ -104,7 +101,7 @@ class Openings:
             return Sniffer(self._candidates(door, transport))
         else:
             speech = door.default
-        return speech.open(self._opening(door, speech, transport))
+        return speech.connect(transport)
 
     def tls(self, listener: Listener) -> ssl.SSLContext | None:
         """The listener's TLS context, one per worker; None for a plain one."""
@@ -126,22 +123,15 @@ class Openings:
 
     def _door(self, listener: OpenListener) -> _Door:
         bind = listener.bind
+        sizes, rules = limits(self._settings), policy(bind, self._settings)
         speeches = [
-            _Speech(
-                protocol,
-                named(protocol.open),
-                self._configuration.own.get(protocol.name),
-                {},
-            )
-            for protocol in _protocols.spoken(bind, self._configuration)
+            self._speech(protocol, sizes, rules) for protocol in _protocols.spoken(bind, self._configuration)
         ]
         by_alpn = {name: speech for speech in reversed(speeches) for name in speech.protocol.alpn}
         prefaces = [(one.protocol.preface, one) for one in speeches if _by_preface(one)]
         # HTTP/1.1 is what a client speaks that negotiated nothing (RFC 9113 section 3).
         plain = [one for one in speeches if not one.protocol.preface] or speeches
-        door = _Door(
-            listener, limits(self._settings), policy(bind, self._settings), by_alpn, plain[0], prefaces
-        )
+        door = _Door(listener, rules, by_alpn, plain[0], prefaces)
         if bind.proxy_protocol != "off":
             door.proxied = TrustList(bind.proxy_allow_ips)
         if listener.secure:
@@ -150,29 +140,28 @@ class Openings:
             offered = _protocols.alpn(bind, self._configuration)
             door.context = _tls.finish(bind, self._settings, listener.context, offered)
         elif door.proxied is None and not prefaces:
-            door.only = door.default
+            door.only = door.default.connect
         return door
+
+    def _speech(self, protocol: ProtocolType, limits: Limits, policy: Policy) -> _Speech:
+        """The protocol with what makes its connections. Each socket comes by there, so it looks up nothing."""
+        opened: Callable[[Opening], Connection] = named(protocol.open)
+        settings = self._configuration.own.get(protocol.name)
+        shared: dict[str, Any] = {}
+        keepalive, tunnels = self._keepalive, self._tunnels
+        requests, spread, some = self._requests, self._spread, random.Random().random
+
+        def connect(transport: Transport) -> Connection:
+            most = requests - int(some() * spread)
+            return opened(Opening(transport, limits, policy, most, keepalive, settings, tunnels, shared))
+
+        return _Speech(protocol, settings, connect)
 
     # -- once per connection ---------------------------------------------------------------------------
 
-    def _opening(self, door: _Door, speech: _Speech, transport: Transport) -> Opening:
-        requests = self._requests
-        if self._spread:
-            requests -= int(self._random.random() * self._spread)
-        return Opening(
-            transport,
-            door.limits,
-            door.policy,
-            requests,
-            self._keepalive,
-            speech.settings,
-            self._tunnels,
-            speech.shared,
-        )
-
     def _candidates(self, door: _Door, transport: Transport) -> list[Candidate]:
         def opener(speech: _Speech) -> Callable[[], Connection]:
-            return lambda: speech.open(self._opening(door, speech, transport))
+            return lambda: speech.connect(transport)
 
         found = [Candidate(preface, opener(speech)) for preface, speech in door.prefaces]
         return [*found, Candidate(b"", opener(door.default))]

@@ -8,6 +8,7 @@ import h11
 import pytest
 from hostler.http import Data, End, Gone, Limits, Policy, Request, ResponseError, Waiting
 from hostler.http1._connection import Http1Connection
+from hostler.http1._known import Known
 from http1_corpus import Play, connect
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -453,7 +454,7 @@ def test_a_source_of_heads_may_want_no_answer_to_a_mistake() -> None:
 
     usual = connect()
     source = SimpleNamespace(
-        known={},
+        known=Known(),
         late=ProtocolError(0, "silent", "too late"),
         glance=lambda data: (None, data),
         begin=usual._reader.begin,
@@ -965,6 +966,7 @@ def test_memory_of_heads_is_bounded() -> None:
             )
             answer(connection, request.stream)
     assert 0 < len(reader.known) <= reader.KEPT
+    assert reader.known.sizes == set(map(len, reader.known))
     assert len(reader._sections) <= reader.KEPT
     lines = reader.lines
     assert len(lines._fields) <= lines.KEPT

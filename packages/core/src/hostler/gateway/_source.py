@@ -9,7 +9,7 @@ from hostler.gateway._variables import Names, head_of
 from hostler.http import Connection, DateLine, FieldPolicy, Head, Opening, ProtocolError, TrustList
 from hostler.http1._body import Body, LengthBody
 from hostler.http1._connection import Http1Connection
-from hostler.http1._head_reader import keep
+from hostler.http1._known import Known
 from hostler.http1._render import GATEWAY, Entry, Renderer, outline_of
 
 _KEPT: Final = 128
@@ -47,7 +47,7 @@ class PacketSource:
         self._names = Names()
         self._seen: set[int] = set()
         self.late = ProtocolError(0, decoder.kind, "the packet was not complete in time")
-        self.known: dict[bytes, Entry] = {}
+        self.known = Known()
 
     def glance(self, data: bytes) -> tuple[Entry | None, bytes]:
         """The head of the packet that these bytes begin with, and what follows it; None when it is incomplete."""
@@ -70,7 +70,7 @@ class PacketSource:
         """Keep what comes a second time: most packets never do, and what is kept of them is only in the way."""
         seen, mark = self._seen, hash(packet)
         if mark in seen:
-            keep(self.known, packet, entry, _KEPT)
+            self.known.keep(packet, entry, _KEPT)
         else:
             if len(seen) >= _SEEN:
                 seen.clear()
@@ -147,7 +147,7 @@ class Refusal:
 
     def __init__(self, kind: str) -> None:
         self.late = ProtocolError(0, kind, "the peer may not speak this protocol")
-        self.known: dict[bytes, Entry] = {}
+        self.known = Known()
 
     def glance(self, data: bytes) -> tuple[Entry | None, bytes]:
         """Refuse."""

@@ -69,7 +69,7 @@ class Http1Connection:
 
     def receive(self, data: bytes) -> Sequence[Event]:
         """Take bytes of the peer; `b""` is its end. Bad input becomes an answer and a `Gone`."""
-        if self._peer is IDLE:
+        if self._peer is IDLE and len(data) in self._known.sizes:
             # The whole head in one read, and the same bytes as before: nothing to parse.
             entry = self._known.get(data)
             if entry is not None and entry[0].length == 0:

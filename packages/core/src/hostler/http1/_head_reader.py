@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from itertools import islice
-from typing import Final, TypeVar
+from typing import Final
 
 from hostler.http import Head, Limits, Policy, ProtocolError, Transport
 from hostler.http._fields import FieldPolicy, Fields
 from hostler.http._trust import TrustList
 from hostler.http1._body import Body, ChunkedBody, LengthBody
 from hostler.http1._framing import make_head
+from hostler.http1._known import Known, keep
 from hostler.http1._lines import LineParser, RequestLine, bad
 from hostler.http1._plain import PlainHeads
 from hostler.http1._recent import Recent
@@ -24,17 +24,6 @@ from hostler.http1._render import Entry
 from hostler.http1._scan import LineScan
 
 _FOLDS = (b" ", b"\t")
-
-
-_Kept = TypeVar("_Kept")
-
-
-def keep(kept: dict[bytes, _Kept], key: bytes, value: _Kept, limit: int) -> None:
-    """Remember; when there is no more room, forget the older half."""
-    if len(kept) >= limit:
-        for old in list(islice(kept, limit // 2)):
-            del kept[old]
-    kept[key] = value
 
 
 class HeadReader:
@@ -64,8 +53,7 @@ class HeadReader:
         self._folding = policy.permit_obsolete_folding
         self.lines = LineParser(limits, policy)
         self.total = limits.head or sys.maxsize
-        self.known: dict[bytes, Entry] = {}
-        """Exact bytes of a head -> the head and the outline of its answers."""
+        self.known = Known()
         self._sections: dict[bytes, Fields] = {}
         self._recent = Recent()
         unusual = policy.permit_obsolete_folding or policy.strip_header_spaces
@@ -81,11 +69,11 @@ class HeadReader:
         if cut <= 0:
             return None, data
         section = data[cut:]
-        if len(data) <= self.total:
+        if len(data) <= self.total and section[-4:] == b"\r\n\r\n":
             fields = self._sections.get(section)
             if fields is not None:
                 return self._compose(data, data[:cut], fields), b""
-            if self._plain is not None and section[-4:] == b"\r\n\r\n":
+            if self._plain is not None:
                 line = self.lines.request_line(data[:cut])
                 fields = self._plain.read(data, section)
                 if fields is not None:
@@ -118,7 +106,7 @@ class HeadReader:
         again = line in self.lines.requests
         entry = make_head(self.lines.request_line(line), fields, self._limits, self._scheme)
         if again and len(block) <= self.KEPT_SIZE:
-            keep(self.known, block, entry, self.KEPT)
+            self.known.keep(block, entry, self.KEPT)
         return entry
 
     def _read(self, section: bytes) -> Fields:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from hostler.http import Head, ProtocolError
 from hostler.http1._body import Body
+from hostler.http1._known import Known
 from hostler.http1._render import Entry
 
 
@@ -16,8 +17,8 @@ class HeadSource(Protocol):
     """What a head that is not complete in time deserves."""
 
     @property
-    def known(self) -> dict[bytes, Entry]:
-        """Exact bytes of a head -> the head and the outline of its answers."""
+    def known(self) -> Known:
+        """What came before."""
 
     def glance(self, data: bytes) -> tuple[Entry | None, bytes]:
         """The head that these bytes begin with, and what follows it; None when that takes a closer look.
