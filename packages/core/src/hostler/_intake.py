@@ -23,15 +23,15 @@ def take(channel: Channel, events: Sequence[Event]) -> list[Exchange]:
         if isinstance(event, Request):
             exchange = channel.driver.exchange(channel, event)
             channel.requests += 1
-            channel.exchanges[exchange.stream] = exchange
+            channel.exchanges[event.stream] = exchange
             if event.ended:
                 ready.append(exchange)
             else:
                 exchange.body = Body()
-                if exchange.head.expects_continue:
+                if event.head.expects_continue:
                     ready.append(exchange)
         elif isinstance(event, Data):
-            _feed(channel, event)
+            _feed(channel, event.stream, event.block)
         elif isinstance(event, End):
             _complete(channel, event.stream, ready)
         elif isinstance(event, Gone):
@@ -42,19 +42,19 @@ def take(channel: Channel, events: Sequence[Event]) -> list[Exchange]:
     return ready
 
 
-def _feed(channel: Channel, event: Data) -> None:
-    exchange = channel.exchanges.get(event.stream)
+def _feed(channel: Channel, stream: int, block: bytes) -> None:
+    exchange = channel.exchanges.get(stream)
     if exchange is None or exchange.body is None:
         return
     try:
-        exchange.body.feed(event.block)
+        exchange.body.feed(block)
     except OSError as error:
         channel.driver.log.error.error("a request's body cannot be kept: %s", error)
         exchange.body.gone = str(error)
         channel.unread = True
         channel.driver.later(channel.fail)
         return
-    channel.connection.taken(event.stream, len(event.block))
+    channel.connection.taken(stream, len(block))
 
 
 def _complete(channel: Channel, stream: int, ready: list[Exchange]) -> None:

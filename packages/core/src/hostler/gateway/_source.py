@@ -54,7 +54,8 @@ class PacketSource:
         size = self._decoder.size(data)
         if size is None or size > len(data):
             return None, data
-        return self.read(data[:size]), data[size:]
+        packet = data[:size]
+        return self.known.get(packet) or self.read(packet), data[size:]
 
     def read(self, packet: bytes) -> Entry:
         """The head of a whole packet. Raises `ProtocolError`."""

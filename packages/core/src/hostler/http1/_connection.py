@@ -32,12 +32,12 @@ from hostler.http1._render import CONTINUE, GATEWAY, HEADLESS, KEEP, OLD, Entry,
 from hostler.http1._table import BODY, DEAF, DONE, HEAD, IDLE, OWED, OWN, PEER, SENDING, TUNNEL, On
 from hostler.http1._upload import Upload
 
-_AFTER_BARE: Final = PEER[IDLE][On.BARE]
-_AFTER_REQUEST: Final = OWN[IDLE][On.REQUEST]
-_AFTER_START: Final = OWN[OWED][On.START]
-_AFTER_END: Final = OWN[SENDING][On.END]
-_NEXT_PEER: Final = PEER[DONE][On.NEXT]
-_NEXT_OWN: Final = OWN[DONE][On.NEXT]
+# What a usual request comes by, looked up once.
+_BEGUN, _WHOLE = PEER[IDLE][On.BYTES], PEER[BODY][On.END]
+_BARE, _LADEN = PEER[HEAD][On.BARE], PEER[HEAD][On.LADEN]
+_AFTER_REQUEST, _AFTER_START, _AFTER_END = OWN[IDLE][On.REQUEST], OWN[OWED][On.START], OWN[SENDING][On.END]
+_NEXT_PEER, _NEXT_OWN = PEER[DONE][On.NEXT], OWN[DONE][On.NEXT]
+_FOR_FIRST, _FOR_NEXT, _FOR_NOTHING = Waiting.FIRST, Waiting.IDLE, Waiting.NOTHING
 _NO_HEAD: Final = Head(method="", target=b"", path=b"", query=b"", http_version="", headers=())
 _NO_UPLOAD: Final = Upload(_NO_HEAD, LengthBody(0), 0)
 _NOTHING: Final[Sequence[Event]] = ()
@@ -61,7 +61,7 @@ class Http1Connection:
         self._eof, self._stream = False, 0
         self._outline = 0  # of the answer in service: whether the connection goes on, and the like
         self.outgoing = self._outbox.take
-        self.waiting = Waiting.FIRST
+        self.waiting = _FOR_FIRST
         self.reading = True
         self.closing = self.abrupt = self.held = False
 
@@ -73,7 +73,7 @@ class Http1Connection:
             # The whole head in one read, and the same bytes as before: nothing to parse.
             entry = self._known.get(data)
             if entry is not None and entry[0].length == 0:
-                self._peer = _AFTER_BARE
+                self._peer = _BARE
                 self._begin(entry)
                 return (Request(self._stream, entry[0], True),)
         if not data:
@@ -103,9 +103,9 @@ class Http1Connection:
             return self._refuse(self._reader.late)
         if self.waiting is Waiting.BODY:
             return self._refuse(ProtocolError(408, "body_slow", "the body came too slowly"))
-        if self.waiting is Waiting.NOTHING:
+        if self.waiting is _FOR_NOTHING:
             return _NOTHING
-        gone = Gone(None, "nothing came in time", "idle_new" if self.waiting is Waiting.FIRST else "")
+        gone = Gone(None, "nothing came in time", "idle_new" if self.waiting is _FOR_FIRST else "")
         self._stop(abrupt=True)
         return (gone,)
 
@@ -114,7 +114,7 @@ class Http1Connection:
         if peer is BODY:
             return self._read_body(data)
         if peer is IDLE:
-            self._peer = PEER[IDLE][On.BYTES]
+            self._peer = _BEGUN
             entry, rest = self._reader.glance(data)
             if entry is not None:
                 return self._tell(entry, rest)
@@ -139,15 +139,15 @@ class Http1Connection:
     def _tell(self, entry: Entry, rest: bytes) -> Sequence[Event]:
         head = entry[0]
         if head.length == 0:
-            self._peer = PEER[HEAD][On.BARE]
+            self._peer = _BARE
             self._begin(entry)
             self._keep_ahead(rest)
             return (Request(self._stream, head, True),)
-        self._peer = PEER[HEAD][On.LADEN]
+        self._peer = _LADEN
         self._begin(entry)
         request = Request(self._stream, head, False)
         if head.length == len(rest):  # nothing to wait for, or to frame
-            self._peer = PEER[BODY][On.END]
+            self._peer = _WHOLE
             return (request, Data(self._stream, rest), End(self._stream))
         upload = self._upload = Upload(head, self._reader.body(head), self._limits.read_ahead)
         if not rest:
@@ -170,7 +170,7 @@ class Http1Connection:
         self._head, self._outline = entry
         if not self._lasting or stream == self._max_requests:
             self._outline &= ~KEEP
-        self.waiting = Waiting.NOTHING
+        self.waiting = _FOR_NOTHING
 
     def _read_body(self, data: bytes) -> Sequence[Event]:
         upload = self._upload
@@ -180,9 +180,9 @@ class Http1Connection:
         if rest is None:
             self._wait_for_body(upload)
             return (Data(self._stream, block),) if block else _NOTHING
-        self._peer = PEER[BODY][On.END]
+        self._peer = _WHOLE
         self._keep_ahead(rest)
-        self.waiting = Waiting.NOTHING
+        self.waiting = _FOR_NOTHING
         end = End(self._stream, upload.trailers)
         return (Data(self._stream, block), end) if block else (end,)
 
@@ -192,7 +192,7 @@ class Http1Connection:
         if upload.too_long:
             self._stop()
         elif rest is not None:
-            self._peer = PEER[BODY][On.END]
+            self._peer = _WHOLE
             self._inbox.add(rest)
             self._next()
             return self.resume() if self.held else _NOTHING
@@ -200,7 +200,7 @@ class Http1Connection:
 
     def _wait_for_body(self, upload: Upload) -> None:
         self.reading = upload.welcome
-        self.waiting = Waiting.BODY if self.reading and not upload.due else Waiting.NOTHING
+        self.waiting = Waiting.BODY if self.reading and not upload.due else _FOR_NOTHING
 
     def _finished(self) -> Sequence[Event]:
         """The peer will send no more."""
@@ -240,7 +240,7 @@ class Http1Connection:
         if self._inbox.kept:
             self._inbox.clear()
         self.held = self.reading = False
-        self.waiting = Waiting.NOTHING
+        self.waiting = _FOR_NOTHING
         self.closing = True
         self.abrupt = abrupt
 
@@ -341,9 +341,9 @@ class Http1Connection:
             return
         self._peer, self._own = _NEXT_PEER, _NEXT_OWN
         self.reading = not self._eof
-        self.waiting = Waiting.IDLE
+        self.waiting = _FOR_NEXT
         if self._inbox.kept:
-            self._peer = PEER[IDLE][On.BYTES]
+            self._peer = _BEGUN
             self.waiting = Waiting.HEAD
             self.held = True
 
@@ -389,7 +389,7 @@ class Http1Connection:
         self._outbox.put(self._renderer.switch(head.upgrade, headers))
         self._peer = PEER[DONE][On.SWITCH]
         self._own = OWN[OWED][On.SWITCH]
-        self.waiting = Waiting.NOTHING
+        self.waiting = _FOR_NOTHING
         self.reading = not self._eof
         self.held = self._eof or bool(self._inbox.kept)
 
