@@ -54,8 +54,7 @@ class PacketSource:
         size = self._decoder.size(data)
         if size is None or size > len(data):
             return None, data
-        packet = data[:size]
-        return self.known.get(packet) or self.read(packet), data[size:]
+        return self.read(data[:size]), data[size:]
 
     def read(self, packet: bytes) -> Entry:
         """The head of a whole packet. Raises `ProtocolError`."""
